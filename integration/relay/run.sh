@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Promise: a stock client uses its server through a node, and learns it when there is no server.
+. "$(dirname "$0")/../lib.sh"
+install mariadb-server mariadb-client
+build
+node=23306 server=23307
+
+start_node $node $server
+say "no server: the client is told, and told what to do"
+error=$(sql $node 'SELECT 1' 2>&1) && fail "a client was served without a server"
+grep -q '1047.*cannot reach its server at 127.0.0.1:23307.*start the server' <<<"$error" || fail "got: $error"
+
+start_mariadb $server
+say "with a server: the same node serves"
+got=$(sql $node "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY, b TEXT);
+  INSERT INTO d.t VALUES (1,'one'),(2,'two'); BEGIN; DELETE FROM d.t; ROLLBACK; SELECT * FROM d.t; SELECT @@port")
+[ "$got" = $'1\tone\n2\ttwo\n23307' ] || fail "got: $got"
+[ "$(sql $server 'SELECT COUNT(*) FROM d.t')" = 2 ] || fail "the rows are not in the server"
+
+say "the server's own refusals arrive"
+error=$(mariadb --no-defaults -unobody -pwrong -h127.0.0.1 -P$node -e 'SELECT 1' 2>&1) && fail "a stranger got in"
+grep -q "1045 (28000): Access denied for user 'nobody'" <<<"$error" || fail "got: $error"
+say "relay: passed"

@@ -1,0 +1,12 @@
+//! Trireme: synchronous multi-master for stock MySQL and MariaDB servers.
+//!
+//! ARCHITECTURE.md is the way in; the modules below are listed from the top of the import order
+//! to the bottom, and each may name only those under it.
+
+pub mod cli;
+pub mod node;
+
+pub mod frontend;
+
+pub mod config;
+pub mod protocol;

@@ -1,0 +1,7 @@
+//! The `trireme` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trireme::cli::main()
+}

@@ -1,0 +1,5 @@
+//! The MySQL wire protocol, as far as a relay must know it. A leaf: knows no sockets and no node.
+
+pub mod errno;
+pub mod error;
+pub mod packet;

@@ -1,0 +1,79 @@
+//! Packet framing.
+//!
+//! A payload travels in frames of at most 2^24 - 1 bytes; a full frame says that another follows,
+//! so a payload of exactly that length ends with an empty frame.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 3 | length of the frame's payload, little endian |
+//! | 1 | sequence number, counted modulo 256 from the start of a command |
+//!
+//! Source: "MySQL Packets" in the MySQL source documentation.
+
+/// The length of a frame that says another one follows.
+pub const MAX_FRAME: u32 = 0x00ff_ffff;
+
+/// The four bytes before each frame's payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Bytes of payload in this frame, at most [`MAX_FRAME`].
+    pub length: u32,
+    pub sequence: u8,
+}
+
+impl Header {
+    /// Bytes on the wire.
+    pub const LEN: usize = 4;
+
+    pub fn decode(bytes: [u8; Self::LEN]) -> Self {
+        let [a, b, c, sequence] = bytes;
+        Self {
+            length: u32::from_le_bytes([a, b, c, 0]),
+            sequence,
+        }
+    }
+
+    pub fn encode(self) -> [u8; Self::LEN] {
+        debug_assert!(self.length <= MAX_FRAME);
+        let [a, b, c, _] = self.length.to_le_bytes();
+        [a, b, c, self.sequence]
+    }
+
+    /// Whether the payload goes on in a frame after this one.
+    pub fn continues(self) -> bool {
+        self.length == MAX_FRAME
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_a_full_frame_continues() {
+        for (bytes, length, continues) in [
+            ([0, 0, 0, 3], 0, false),
+            ([1, 2, 0, 3], 0x201, false),
+            ([0xfe, 0xff, 0xff, 3], 0xff_fffe, false),
+            ([0xff, 0xff, 0xff, 3], 0xff_ffff, true),
+        ] {
+            let header = Header::decode(bytes);
+            assert_eq!(
+                header,
+                Header {
+                    length,
+                    sequence: 3
+                }
+            );
+            assert_eq!(header.continues(), continues);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_header_survives_the_wire(bytes: [u8; 4]) {
+            prop_assert_eq!(Header::decode(bytes).encode(), bytes);
+        }
+    }
+}
