@@ -1,5 +1,7 @@
 //! The MySQL wire protocol, as far as a relay must know it. A leaf: knows no sockets and no node.
 
+pub mod capability;
 pub mod errno;
 pub mod error;
+pub mod handshake;
 pub mod packet;

@@ -45,6 +45,30 @@ impl Header {
     }
 }
 
+/// The start of a packet: enough of it to tell what the packet is.
+///
+/// An OK packet's status flags, a column count and the counts of a prepared statement all lie
+/// within [`Head::LEN`] bytes of the payload, so nothing else of a packet needs to be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    pub header: Header,
+    /// The first bytes of the payload: all of it, or [`Head::LEN`] of them.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// Bytes of payload that are looked at.
+    pub const LEN: usize = 32;
+
+    /// Reads from the start of `bytes`; `None` when they end before the head does.
+    pub fn peek(bytes: &'a [u8]) -> Option<Self> {
+        let (header, rest) = bytes.split_first_chunk()?;
+        let header = Header::decode(*header);
+        let payload = rest.get(..Self::LEN.min(header.length as usize))?;
+        Some(Self { header, payload })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,204 @@
+//! The first packet of each side: the server's greeting and the client's answer.
+//!
+//! Both are read as far as the capabilities, and only those are ever changed. Offsets count from
+//! the start of the payload; `v` is the length of the server's version with its terminating zero.
+//!
+//! | greeting | bytes | field |
+//! |---|---|---|
+//! | 0 | 1 | protocol version, 10 |
+//! | 1 | v | server version |
+//! | 1 + v | 4 | connection id |
+//! | 5 + v | 8 + 1 | first part of the scramble, zero |
+//! | 14 + v | 2 | capabilities, low half |
+//! | 16 + v | 1 + 2 | character set, status |
+//! | 19 + v | 2 | capabilities, high half |
+//! | 21 + v | 1 + 6 | length of the scramble, reserved |
+//! | 28 + v | 4 | MariaDB's extended capabilities, else reserved |
+//! | 32 + v | | rest of the scramble, name of the authentication plugin |
+//!
+//! | answer | bytes | field |
+//! |---|---|---|
+//! | 0 | 4 | capabilities |
+//! | 4 | 4 + 1 + 19 | largest packet, character set, reserved |
+//! | 28 | 4 | MariaDB's extended capabilities, else reserved |
+//! | 32 | | user, authentication data, schema, plugin, attributes |
+//!
+//! Sources: "Protocol::HandshakeV10" and "Protocol::HandshakeResponse41" in the MySQL source
+//! documentation, "Connection" in the MariaDB protocol documentation.
+
+use super::capability::Capabilities;
+
+/// What a node cannot carry between a client and a server.
+const MASKED: Capabilities =
+    Capabilities(Capabilities::TLS.0 | Capabilities::COMPRESS.0 | Capabilities::ZSTD.0);
+
+const ANSWER_EXTENDED: usize = 28;
+
+/// A first packet that a node cannot use.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HandshakeError {
+    #[error("its protocol version is {0}, not 10")]
+    Version(u8),
+    #[error("it ends too early")]
+    Truncated,
+    #[error(
+        "it asks for TLS, which Trireme does not carry yet; connect without (--skip-ssl, --ssl-mode=DISABLED)"
+    )]
+    Tls,
+    #[error("it speaks the protocol from before MySQL 4.1; use a newer client")]
+    Old,
+}
+
+/// Takes what a node cannot carry out of a greeting and tells what the server offers then.
+///
+/// # Errors
+/// The greeting is not one of protocol version 10; it is unchanged.
+pub fn mask_greeting(payload: &mut [u8]) -> Result<Capabilities, HandshakeError> {
+    let (&mut version, rest) = payload.split_first_mut().ok_or(HandshakeError::Truncated)?;
+    if version != 10 {
+        return Err(HandshakeError::Version(version));
+    }
+    let end = rest
+        .iter()
+        .position(|&b| b == 0)
+        .ok_or(HandshakeError::Truncated)?;
+    let v = end + 1;
+    let fields = rest.get_mut(v..v + 31).ok_or(HandshakeError::Truncated)?;
+    let (low, high, extended) = (13, 18, 27);
+    let base = u32::from_le_bytes([fields[low], fields[low + 1], fields[high], fields[high + 1]]);
+    let offered = with_extended(base, read_u32(fields, extended)) & !MASKED;
+    let [a, b, c, d, ..] = offered.0.to_le_bytes();
+    fields[low..low + 2].copy_from_slice(&[a, b]);
+    fields[high..high + 2].copy_from_slice(&[c, d]);
+    Ok(offered)
+}
+
+/// Takes what was not offered out of a client's answer and tells what both sides will speak.
+///
+/// # Errors
+/// The answer is too short, asks for TLS or is of the old protocol; it is unchanged.
+pub fn mask_answer(
+    payload: &mut [u8],
+    offered: Capabilities,
+) -> Result<Capabilities, HandshakeError> {
+    let low = *payload
+        .first_chunk::<2>()
+        .ok_or(HandshakeError::Truncated)?;
+    if !Capabilities(u16::from_le_bytes(low).into()).has(Capabilities::PROTOCOL_41) {
+        return Err(HandshakeError::Old);
+    }
+    if payload.len() < 32 {
+        return Err(HandshakeError::Truncated);
+    }
+    let asked = with_extended(read_u32(payload, 0), read_u32(payload, ANSWER_EXTENDED));
+    if asked.has(Capabilities::TLS) {
+        return Err(HandshakeError::Tls);
+    }
+    let [a, b, c, d, ..] = (asked & !MASKED).0.to_le_bytes();
+    payload[..4].copy_from_slice(&[a, b, c, d]);
+    Ok(asked & offered)
+}
+
+/// The extended half counts only from a peer that leaves [`Capabilities::MYSQL`] out.
+fn with_extended(base: u32, extended: u32) -> Capabilities {
+    let base = Capabilities(base.into());
+    if base.has(Capabilities::MYSQL) {
+        base
+    } else {
+        base | Capabilities(u64::from(extended) << 32)
+    }
+}
+
+fn read_u32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MARIADB: &[u8] = b"\x0a5.5.5-10.11\0\x01\0\0\0abcdefgh\0\xfe\xff\x08\x02\0\xff\xff\x15\
+        \0\0\0\0\0\0\x1f\0\0\0ijklmnopqrst\0mysql_native_password\0";
+    const MYSQL: &[u8] = b"\x0a9.7.0\0\x01\0\0\0abcdefgh\0\xff\xff\xff\x02\0\xff\xff\x15\
+        \0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0caching_sha2_password\0";
+
+    #[test]
+    fn a_greeting_loses_only_what_cannot_be_carried() {
+        for (greeting, low, high, offered) in [
+            (MARIADB, [0xde, 0xf7], [0xff, 0xfb], 0x1f_fbff_f7de),
+            (MYSQL, [0xdf, 0xf7], [0xff, 0xfb], 0xfbff_f7df),
+        ] {
+            let mut masked = greeting.to_vec();
+            assert_eq!(mask_greeting(&mut masked), Ok(Capabilities(offered)));
+            let v = greeting.iter().position(|&b| b == 0).unwrap();
+            let mut expected = greeting.to_vec();
+            expected[v + 14..v + 16].copy_from_slice(&low);
+            expected[v + 19..v + 21].copy_from_slice(&high);
+            assert_eq!(masked, expected);
+        }
+    }
+
+    fn answer(capabilities: u32, extended: u32) -> Vec<u8> {
+        let mut payload = capabilities.to_le_bytes().to_vec();
+        payload.extend([0; 24]);
+        payload.extend(extended.to_le_bytes());
+        payload.extend(b"user\0");
+        payload
+    }
+
+    #[test]
+    fn an_answer_agrees_to_what_both_sides_have() {
+        let offered = Capabilities(0x15_0100_0200);
+        for (capabilities, extended, agreed) in [
+            (0x0100_0220, 0x3, 0x1_0100_0200),
+            (0x0100_0201, 0x3, 0x0100_0200),
+            (0x0000_0200, 0x14, 0x14_0000_0200),
+        ] {
+            let mut payload = answer(capabilities, extended);
+            let mut expected = payload.clone();
+            expected[0] &= !0x20;
+            assert_eq!(mask_answer(&mut payload, offered), Ok(Capabilities(agreed)));
+            assert_eq!(payload, expected);
+        }
+    }
+
+    #[test]
+    fn an_unusable_answer_says_why() {
+        let offered = Capabilities(u64::MAX);
+        for (mut payload, error) in [
+            (answer(0x0a00, 0), HandshakeError::Tls),
+            (answer(0x0a00, 0)[..32].to_vec(), HandshakeError::Tls),
+            (answer(0x0001, 0), HandshakeError::Old),
+            (answer(0x0200, 0)[..31].to_vec(), HandshakeError::Truncated),
+            (vec![], HandshakeError::Truncated),
+        ] {
+            assert_eq!(mask_answer(&mut payload, offered), Err(error));
+        }
+    }
+
+    #[test]
+    fn an_unusable_greeting_says_why() {
+        for (mut payload, error) in [
+            (vec![], HandshakeError::Truncated),
+            (b"\x09old\0".to_vec(), HandshakeError::Version(9)),
+            (b"\x0ano end".to_vec(), HandshakeError::Truncated),
+            (MYSQL[..30].to_vec(), HandshakeError::Truncated),
+        ] {
+            assert_eq!(mask_greeting(&mut payload), Err(error));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(mut payload: Vec<u8>) {
+            let _ = mask_greeting(&mut payload);
+            let _ = mask_answer(&mut payload, Capabilities(u64::MAX));
+        }
+
+        #[test]
+        fn a_cut_greeting_is_an_error(end in 0..38usize) {
+            prop_assert!(mask_greeting(&mut MARIADB[..end].to_vec()).is_err());
+        }
+    }
+}
