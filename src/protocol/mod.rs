@@ -1,7 +1,10 @@
 //! The MySQL wire protocol, as far as a relay must know it. A leaf: knows no sockets and no node.
 
 pub mod capability;
+pub mod command;
 pub mod errno;
 pub mod error;
 pub mod handshake;
+pub mod lenenc;
 pub mod packet;
+pub mod response;

@@ -1,0 +1,418 @@
+//! The server's answer to one command, packet by packet.
+//!
+//! A [`Response`] is told the head of each packet the server sends and says what comes next. It
+//! holds no bytes and knows no socket.
+//!
+//! Sources: "Command Phase" in the MySQL source documentation, "Result Set Packets" in the MariaDB
+//! protocol documentation.
+
+use super::{capability::Capabilities, command::Reply, lenenc, packet::Head, packet::MAX_FRAME};
+
+const OK: u8 = 0x00;
+const FILE: u8 = 0xfb;
+const END: u8 = 0xfe;
+const ERR: u8 = 0xff;
+
+/// `SERVER_MORE_RESULTS_EXISTS`.
+const MORE_RESULTS: u16 = 1 << 3;
+/// `SERVER_STATUS_CURSOR_EXISTS`: the rows stay in the server until they are fetched.
+const CURSOR: u16 = 1 << 6;
+/// The error number of MariaDB's progress reports.
+const PROGRESS_REPORT: [u8; 2] = [0xff, 0xff];
+
+/// A packet that no server sends where it came.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the server sent a packet that cannot stand where it came ({state:?})")]
+pub struct Unexpected {
+    state: State,
+}
+
+/// Who speaks next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The server: the answer goes on.
+    Server,
+    /// The client, with the content of a file in packets up to an empty one; then the server.
+    File,
+    /// The client: the answer is complete.
+    Command,
+}
+
+/// What the next packet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Whatever it is, it ends the answer.
+    Single,
+    /// The start of a result.
+    Result,
+    /// The identity of a prepared statement.
+    Prepared,
+    /// One of `left` definitions; `left` is not 0.
+    Definitions { left: u64, then: Then },
+    /// The EOF after definitions.
+    DefinitionsEnd(Then),
+    /// A row, or the end of the rows.
+    Rows,
+}
+
+/// What follows definitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Rows,
+    /// The columns of a prepared statement, after its parameters.
+    Columns(u64),
+    Nothing,
+}
+
+/// The state of an answer between two packets.
+#[derive(Debug)]
+pub struct Response {
+    state: State,
+    capabilities: Capabilities,
+}
+
+impl Response {
+    /// The answer of this shape; `None` when no such answer is read packet by packet.
+    pub fn new(reply: Reply, capabilities: Capabilities) -> Option<Self> {
+        let state = match reply {
+            Reply::Single => State::Single,
+            Reply::Results => State::Result,
+            Reply::Prepared => State::Prepared,
+            Reply::Rows => State::Rows,
+            Reply::None | Reply::Close | Reply::Authentication | Reply::Stream => return None,
+        };
+        Some(Self {
+            state,
+            capabilities,
+        })
+    }
+
+    /// Takes the server's next packet.
+    ///
+    /// # Errors
+    /// The packet cannot stand here. The answer can no longer be followed.
+    pub fn packet(&mut self, head: &Head) -> Result<Next, Unexpected> {
+        if self.state == State::Single {
+            return Ok(Next::Command);
+        }
+        if head.payload.first() == Some(&ERR) {
+            let reports_progress = self.capabilities.has(Capabilities::PROGRESS)
+                && head.payload[1..].starts_with(&PROGRESS_REPORT);
+            return Ok(if reports_progress {
+                Next::Server
+            } else {
+                Next::Command
+            });
+        }
+        let state = self.state;
+        match state {
+            State::Single => Some(Next::Command),
+            State::Result => self.result(head),
+            State::Prepared => self.prepared(head),
+            State::Definitions { left: 1, then } => Some(self.after_definitions(then)),
+            State::Definitions { left, then } => {
+                self.state = State::Definitions {
+                    left: left - 1,
+                    then,
+                };
+                Some(Next::Server)
+            }
+            State::DefinitionsEnd(then) => self.definitions_end(head, then),
+            State::Rows => self.row(head),
+        }
+        .ok_or(Unexpected { state })
+    }
+
+    fn result(&mut self, head: &Head) -> Option<Next> {
+        match *head.payload.first()? {
+            OK => ok_status(head.payload).map(|status| self.result_end(status)),
+            END => end_status(head).map(|status| self.result_end(status)),
+            FILE => Some(Next::File),
+            _ => {
+                let (columns, rest) = lenenc::split(head.payload)?;
+                let described = rest.first() != Some(&0);
+                Some(self.definitions(if described { columns } else { 0 }, Then::Rows))
+            }
+        }
+    }
+
+    fn prepared(&mut self, head: &Head) -> Option<Next> {
+        let &[OK, _, _, _, _, c0, c1, p0, p1, ..] = head.payload else {
+            return None;
+        };
+        let described = head.payload.get(12) != Some(&0);
+        let count = |bytes| {
+            if described {
+                u16::from_le_bytes(bytes).into()
+            } else {
+                0
+            }
+        };
+        let (columns, parameters) = (count([c0, c1]), count([p0, p1]));
+        Some(if parameters > 0 {
+            self.definitions(parameters, Then::Columns(columns))
+        } else {
+            self.prepared_columns(columns)
+        })
+    }
+
+    fn prepared_columns(&mut self, columns: u64) -> Next {
+        if columns == 0 {
+            return Next::Command;
+        }
+        self.definitions(columns, Then::Nothing)
+    }
+
+    fn definitions(&mut self, left: u64, then: Then) -> Next {
+        if left == 0 {
+            return self.after_definitions(then);
+        }
+        self.state = State::Definitions { left, then };
+        Next::Server
+    }
+
+    fn after_definitions(&mut self, then: Then) -> Next {
+        if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            return self.follow(then);
+        }
+        self.state = State::DefinitionsEnd(then);
+        Next::Server
+    }
+
+    fn definitions_end(&mut self, head: &Head, then: Then) -> Option<Next> {
+        let status = end_status(head)?;
+        if then == Then::Rows && status & CURSOR != 0 {
+            return Some(self.result_end(status));
+        }
+        Some(self.follow(then))
+    }
+
+    fn follow(&mut self, then: Then) -> Next {
+        match then {
+            Then::Rows => {
+                self.state = State::Rows;
+                Next::Server
+            }
+            Then::Columns(columns) => self.prepared_columns(columns),
+            Then::Nothing => Next::Command,
+        }
+    }
+
+    fn row(&mut self, head: &Head) -> Option<Next> {
+        let deprecated = self.capabilities.has(Capabilities::DEPRECATE_EOF);
+        let end_below = if deprecated { MAX_FRAME } else { 9 };
+        if head.payload.first() == Some(&END) && head.header.length < end_below {
+            return end_status(head).map(|status| self.result_end(status));
+        }
+        Some(Next::Server)
+    }
+
+    fn result_end(&mut self, status: u16) -> Next {
+        if status & MORE_RESULTS == 0 {
+            return Next::Command;
+        }
+        self.state = State::Result;
+        Next::Server
+    }
+}
+
+/// The status flags of an OK packet: they stand after the affected rows and the insert id.
+fn ok_status(payload: &[u8]) -> Option<u16> {
+    let (_, rest) = lenenc::split(payload.get(1..)?)?;
+    let (_, rest) = lenenc::split(rest)?;
+    rest.first_chunk().copied().map(u16::from_le_bytes)
+}
+
+/// The status flags of the packet after definitions or rows: an EOF, which has a length of 5 and
+/// the flags last, or the OK that stands in its place.
+fn end_status(head: &Head) -> Option<u16> {
+    match head.payload {
+        &[END, _, _, low, high] => Some(u16::from_le_bytes([low, high])),
+        [END, ..] => ok_status(head.payload),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Next::{Command as C, File as F, Server as S};
+    use proptest::prelude::*;
+
+    const EOF: &[u8] = b"\xfe\0\0\x02\0";
+    const EOF_MORE: &[u8] = b"\xfe\0\0\x0a\0";
+    const EOF_CURSOR: &[u8] = b"\xfe\0\0\x42\0";
+    const OK_END: &[u8] = b"\xfe\0\0\x02\0\0\0";
+    const OK_END_MORE: &[u8] = b"\xfe\0\0\x0a\0\0\0";
+    const OK_END_CURSOR: &[u8] = b"\xfe\0\0\x42\0\0\0";
+    const DONE: &[u8] = b"\0\0\0\x02\0\0\0";
+    const DONE_MORE: &[u8] = b"\0\xfc\x01\x01\x05\x0a\0\0\0";
+    const ERROR: &[u8] = b"\xff\x48\x04#HY000No";
+    const PROGRESS: &[u8] = b"\xff\xff\xff\x01\x01\x02\0\0\0\x04copy";
+    const DEFINITION: &[u8] = b"\x03def\0\0\0\x01a\0\x0c\x3f\0\x01\0\0\0\x03\x81\0\0\0\0";
+    const ROW: &[u8] = b"\x011";
+
+    fn head(payload: &[u8]) -> Head<'_> {
+        let header = crate::protocol::packet::Header {
+            length: payload.len() as u32,
+            sequence: 0,
+        };
+        Head {
+            header,
+            payload: &payload[..payload.len().min(Head::LEN)],
+        }
+    }
+
+    /// What is said after each packet; the answer must end with the last and not before.
+    fn follow(reply: Reply, capabilities: Capabilities, packets: &[&[u8]]) {
+        let mut response = Response::new(reply, capabilities).unwrap();
+        for (at, packet) in packets.iter().enumerate() {
+            let expected = match (at + 1 == packets.len(), packet[0]) {
+                (true, _) => C,
+                (false, FILE) => F,
+                (false, _) => S,
+            };
+            assert_eq!(
+                response.packet(&head(packet)),
+                Ok(expected),
+                "packet {at} of {packets:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn answers_with_eof_packets() {
+        let old = Capabilities::PROTOCOL_41;
+        for (reply, packets) in [
+            (Reply::Single, &[&b"Uptime: 1"[..]][..]),
+            (Reply::Single, &[EOF]),
+            (Reply::Results, &[DONE]),
+            (Reply::Results, &[ERROR]),
+            (Reply::Results, &[EOF]),
+            (Reply::Results, &[PROGRESS]),
+            (Reply::Results, &[DONE_MORE, DONE_MORE, ERROR]),
+            (Reply::Results, &[b"\x01", DEFINITION, EOF, EOF]),
+            (Reply::Results, &[b"\x01", DEFINITION, EOF_MORE, ROW, EOF]),
+            (
+                Reply::Results,
+                &[b"\x02", DEFINITION, DEFINITION, EOF, ROW, ROW, ERROR],
+            ),
+            (
+                Reply::Results,
+                &[
+                    b"\x01", DEFINITION, EOF, ROW, EOF_MORE, b"\x01", DEFINITION, EOF, EOF_MORE,
+                    DONE,
+                ],
+            ),
+            (Reply::Results, &[b"\x01", DEFINITION, ERROR]),
+            (
+                Reply::Results,
+                &[b"\x02", DEFINITION, DEFINITION, EOF_CURSOR],
+            ),
+            (Reply::Results, &[b"\x01\0", EOF, ROW, EOF]),
+            (Reply::Results, &[b"\x01\x01", DEFINITION, EOF, ROW, EOF]),
+            (Reply::Results, &[b"\xfb/tmp/f", DONE]),
+            (Reply::Results, &[DONE_MORE, b"\xfb/tmp/f", DONE_MORE, DONE]),
+            (Reply::Rows, &[ROW, ROW, EOF]),
+            (Reply::Rows, &[DEFINITION, EOF]),
+            (Reply::Rows, &[ERROR]),
+            (Reply::Prepared, &[ERROR]),
+            (Reply::Prepared, &[b"\0\x01\0\0\0\0\0\0\0\0\0\0"]),
+            (
+                Reply::Prepared,
+                &[b"\0\x01\0\0\0\x01\0\0\0\0\0\0", DEFINITION, EOF],
+            ),
+            (
+                Reply::Prepared,
+                &[b"\0\x01\0\0\0\0\0\x02\0\0\0\0", DEFINITION, DEFINITION, EOF],
+            ),
+            (
+                Reply::Prepared,
+                &[
+                    b"\0\x01\0\0\0\x01\0\x01\0\0\0\0",
+                    DEFINITION,
+                    EOF,
+                    DEFINITION,
+                    EOF,
+                ],
+            ),
+            (Reply::Prepared, &[b"\0\x01\0\0\0\x01\0\x01\0\0\0\0\0"]),
+        ] {
+            follow(reply, old, packets);
+        }
+    }
+
+    #[test]
+    fn answers_without_eof_packets() {
+        let new = Capabilities::PROTOCOL_41 | Capabilities::DEPRECATE_EOF | Capabilities::PROGRESS;
+        for (reply, packets) in [
+            (Reply::Results, &[DONE][..]),
+            (Reply::Results, &[PROGRESS, PROGRESS, DONE]),
+            (Reply::Results, &[PROGRESS, ERROR]),
+            (Reply::Results, &[b"\x01", DEFINITION, OK_END]),
+            (
+                Reply::Results,
+                &[b"\x01", DEFINITION, ROW, ROW, OK_END_MORE, DONE],
+            ),
+            (Reply::Results, &[b"\x01", DEFINITION, OK_END_CURSOR]),
+            (Reply::Results, &[b"\x01\0", ROW, OK_END]),
+            (Reply::Rows, &[ROW, OK_END]),
+            (Reply::Rows, &[DEFINITION, DEFINITION, EOF]),
+            (
+                Reply::Prepared,
+                &[b"\0\x01\0\0\0\x01\0\x01\0\0\0\0", DEFINITION, DEFINITION],
+            ),
+        ] {
+            follow(reply, new, packets);
+        }
+    }
+
+    #[test]
+    fn a_row_may_start_like_an_end_packet_when_it_is_long() {
+        let long = |length| Head {
+            header: crate::protocol::packet::Header {
+                length,
+                sequence: 0,
+            },
+            payload: b"\xfe\0\0\0\x01\0\0\0\0xxxxxxxxxxxxxxxxxxxxxxxxx",
+        };
+        for (capabilities, length) in [
+            (Capabilities::PROTOCOL_41, 9),
+            (Capabilities::DEPRECATE_EOF, MAX_FRAME),
+        ] {
+            let mut response = Response::new(Reply::Rows, capabilities).unwrap();
+            assert_eq!(response.packet(&long(length)), Ok(S));
+        }
+    }
+
+    #[test]
+    fn packets_out_of_place_are_errors() {
+        for (reply, packet) in [
+            (Reply::Results, &b""[..]),
+            (Reply::Results, b"\0\0"),
+            (Reply::Results, b"\xfc\x01"),
+            (Reply::Results, b"\xfe\0"),
+            (Reply::Prepared, b"\0\x01\0\0\0"),
+            (Reply::Prepared, ROW),
+            (Reply::Rows, b"\xfe\0"),
+        ] {
+            let mut response = Response::new(reply, Capabilities::PROTOCOL_41).unwrap();
+            assert!(response.packet(&head(packet)).is_err(), "{packet:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_packets_are_too_strange(
+            packets in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20),
+            capabilities: u64,
+        ) {
+            for reply in [Reply::Single, Reply::Results, Reply::Prepared, Reply::Rows] {
+                let mut response = Response::new(reply, Capabilities(capabilities)).unwrap();
+                for packet in &packets {
+                    let _ = response.packet(&head(packet));
+                }
+            }
+        }
+    }
+}
