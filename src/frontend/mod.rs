@@ -1,5 +1,6 @@
 //! Clients: accepts their connections and pairs each with a connection of its own to the server.
 
+mod channel;
 mod session;
 
 use std::{sync::Arc, time::Duration};

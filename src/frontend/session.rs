@@ -1,18 +1,38 @@
-//! One client's session: a connection to the server for each client, bytes passed both ways.
+//! One client's session: its connection to the server, and the conversation between the two.
+//!
+//! The server speaks first (a greeting), then the client (its answer), then both authenticate in
+//! [`authentication`](Session::authenticate); after that the client sends one command at a time and
+//! the server answers it. A client that sends commands ahead waits in its socket for the answer.
 
 use std::{io, sync::Arc};
 
 use tokio::{
-    io::AsyncWriteExt,
     net::TcpStream,
     time::{error::Elapsed, timeout},
 };
 use tracing::{debug, warn};
 
+use super::channel::{self, Channel, ChannelError, Packet, Side};
 use crate::{
     config::Config,
-    protocol::{errno, error::ErrorPacket},
+    protocol::{
+        auth::{self, Dialogue},
+        capability::Capabilities,
+        command::{Command, Reply},
+        errno::{self, ErrorCode},
+        error::ErrorPacket,
+        handshake::{self, HandshakeError},
+        packet::Header,
+        response::{Next, Response, Unexpected},
+    },
 };
+
+/// The largest greeting or answer that is read, in bytes. Connection attributes, the largest part
+/// of an answer, end at 64 KiB.
+const MAX_HANDSHAKE: usize = 128 * 1024;
+
+/// The sequence number of the client's answer: the greeting has 0.
+const ANSWER_SEQUENCE: u8 = 1;
 
 /// Why the server cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -23,18 +43,39 @@ enum ConnectError {
     Timeout(#[from] Elapsed),
 }
 
+/// Why a session cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum SessionError {
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    #[error("the server's greeting cannot be used: {0}")]
+    Greeting(HandshakeError),
+    #[error("the client's answer to the greeting cannot be used: {0}")]
+    Answer(HandshakeError),
+    #[error("one side left during authentication")]
+    Left,
+    #[error("{error}")]
+    Response { error: Unexpected, sequence: u8 },
+}
+
 /// Serves one client until either side closes.
-pub(super) async fn serve(mut client: TcpStream, config: Arc<Config>) {
+pub(super) async fn serve(client: TcpStream, config: Arc<Config>) {
+    if let Err(error) = client.set_nodelay(true) {
+        debug!(%error, "client left before its session");
+        return;
+    }
+    let mut client = Channel::new(Side::Client, client);
     let server = match connect(&config).await {
-        Ok(server) => server,
+        Ok(server) => Channel::new(Side::Server, server),
         Err(error) => {
             warn!(server = %config.server_address, %error, "server unreachable");
             refuse(&mut client, &config.server_address, &error).await;
             return;
         }
     };
-    if let Err(error) = relay(client, server).await {
-        debug!(%error, "session ended by an error");
+    let mut session = Session { client, server };
+    if let Err(error) = session.run().await {
+        session.end(error).await;
     }
 }
 
@@ -49,20 +90,246 @@ async fn connect(config: &Config) -> Result<TcpStream, ConnectError> {
 }
 
 /// Tells a client that waits for the server's greeting why there is none.
-async fn refuse(client: &mut TcpStream, address: &str, cause: &ConnectError) {
+async fn refuse(client: &mut Channel, address: &str, cause: &ConnectError) {
     let packet = ErrorPacket {
         code: errno::UNKNOWN_COMMAND,
         message: format!(
             "Trireme cannot reach its server at {address}: {cause}; start the server or correct server.address"
         ),
     };
-    if let Err(error) = client.write_all(&packet.encode_as_greeting()).await {
+    client.put(&packet.encode_as_greeting());
+    if let Err(error) = client.flush().await {
         debug!(%error, "client left before its error");
     }
 }
 
-async fn relay(mut client: TcpStream, mut server: TcpStream) -> io::Result<()> {
-    client.set_nodelay(true)?;
-    tokio::io::copy_bidirectional(&mut client, &mut server).await?;
-    Ok(())
+struct Session {
+    client: Channel,
+    server: Channel,
+}
+
+impl Session {
+    async fn run(&mut self) -> Result<(), SessionError> {
+        let Some(offered) = self.greeting().await? else {
+            return Ok(());
+        };
+        let Some(capabilities) = self.answer(offered).await? else {
+            return Ok(());
+        };
+        if !self.authenticate().await? {
+            return Ok(channel::drain(&mut self.server, &mut self.client).await?);
+        }
+        while let Some(speaker) = self.speaker().await? {
+            match speaker {
+                // Idle for too long, killed, shutting down: an ERR, and then it closes.
+                Speaker::Server => {
+                    channel::pass(&mut self.server, &mut self.client).await?;
+                    self.client.flush().await?;
+                }
+                Speaker::Client(command) => {
+                    if !self.command(command, capabilities).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Relays the greeting without what a node cannot carry; tells what the server offers then, or
+    /// `None` when there is no greeting but an error or nothing.
+    async fn greeting(&mut self) -> Result<Option<Capabilities>, SessionError> {
+        match self.server.peek().await? {
+            None => return Ok(None),
+            Some(head) if head.payload.first() == Some(&0xff) => {
+                channel::drain(&mut self.server, &mut self.client).await?;
+                return Ok(None);
+            }
+            Some(_) => {}
+        }
+        let Some(mut greeting) = self.server.take(MAX_HANDSHAKE).await? else {
+            return Err(SessionError::Greeting(HandshakeError::TooLong));
+        };
+        let offered =
+            handshake::mask_greeting(&mut greeting.payload).map_err(SessionError::Greeting)?;
+        put_packet(&mut self.client, &greeting);
+        self.client.flush().await?;
+        Ok(Some(offered))
+    }
+
+    /// Relays the answer without what a node cannot carry; tells what the two agreed to, or `None`
+    /// when the client left or the server would not wait.
+    async fn answer(
+        &mut self,
+        offered: Capabilities,
+    ) -> Result<Option<Capabilities>, SessionError> {
+        match self.speaker().await? {
+            None => return Ok(None),
+            Some(Speaker::Server) => {
+                channel::drain(&mut self.server, &mut self.client).await?;
+                return Ok(None);
+            }
+            Some(Speaker::Client(_)) => {}
+        }
+        let Some(mut answer) = self.client.take(MAX_HANDSHAKE).await? else {
+            return Err(SessionError::Answer(HandshakeError::TooLong));
+        };
+        let agreed =
+            handshake::mask_answer(&mut answer.payload, offered).map_err(SessionError::Answer)?;
+        put_packet(&mut self.server, &answer);
+        self.server.flush().await?;
+        Ok(Some(agreed))
+    }
+
+    /// Relays an authentication to the server's verdict and tells whether it is an OK.
+    async fn authenticate(&mut self) -> Result<bool, SessionError> {
+        loop {
+            let head = channel::expect(&mut self.server, &mut self.client).await?;
+            let dialogue = auth::after(head.payload);
+            channel::pass(&mut self.server, &mut self.client).await?;
+            self.client.flush().await?;
+            match dialogue {
+                Dialogue::Accepted => return Ok(true),
+                Dialogue::Refused => return Ok(false),
+                Dialogue::ServerContinues => {}
+                Dialogue::Open => match self.speaker().await?.ok_or(SessionError::Left)? {
+                    Speaker::Server => {}
+                    Speaker::Client(_) => {
+                        channel::pass(&mut self.client, &mut self.server).await?;
+                        self.server.flush().await?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Relays a command and its answer; tells whether the session goes on.
+    async fn command(
+        &mut self,
+        command: Command,
+        capabilities: Capabilities,
+    ) -> Result<bool, SessionError> {
+        channel::pass(&mut self.client, &mut self.server).await?;
+        self.server.flush().await?;
+        match command.reply() {
+            Reply::None => {}
+            Reply::Close => {
+                channel::drain(&mut self.server, &mut self.client).await?;
+                return Ok(false);
+            }
+            Reply::Packets(shape) => self.respond(Response::new(shape, capabilities)).await?,
+            Reply::Authentication => {
+                self.authenticate().await?;
+            }
+            Reply::Stream => {
+                channel::stream(&mut self.client, &mut self.server).await?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Relays the server's answer to a command.
+    async fn respond(&mut self, mut response: Response) -> Result<(), SessionError> {
+        loop {
+            let head = channel::expect(&mut self.server, &mut self.client).await?;
+            let sequence = head.header.sequence;
+            let next = response
+                .packet(&head)
+                .map_err(|error| SessionError::Response { error, sequence })?;
+            channel::pass(&mut self.server, &mut self.client).await?;
+            match next {
+                Next::Server => {}
+                Next::File => self.upload().await?,
+                Next::Command => return Ok(self.client.flush().await?),
+            }
+        }
+    }
+
+    /// Relays the file that the server asked for: packets up to an empty one.
+    async fn upload(&mut self) -> Result<(), SessionError> {
+        self.client.flush().await?;
+        loop {
+            let head = channel::expect(&mut self.client, &mut self.server).await?;
+            let last = head.header.length == 0;
+            channel::pass(&mut self.client, &mut self.server).await?;
+            if last {
+                return Ok(self.server.flush().await?);
+            }
+        }
+    }
+
+    /// Waits until either side starts a packet; `None` when one has closed.
+    async fn speaker(&mut self) -> Result<Option<Speaker>, ChannelError> {
+        // Dropping a peek loses nothing. The server first: what ends the session comes before a
+        // command that would be lost in it.
+        tokio::select! {
+            biased;
+            head = self.server.peek() => Ok(head?.map(|_| Speaker::Server)),
+            head = self.client.peek() => {
+                Ok(head?.map(|head| Speaker::Client(Command::of(head.payload))))
+            }
+        }
+    }
+
+    /// Ends a session that cannot go on, with the reason as far as the client can still hear it.
+    async fn end(&mut self, error: SessionError) {
+        debug!(%error, "session ended by an error");
+        let told = match &error {
+            // A server that refuses a packet half-way has said why before it closed.
+            SessionError::Channel(error) if error.side == Side::Server => {
+                channel::drain(&mut self.server, &mut self.client).await
+            }
+            SessionError::Channel(_) | SessionError::Left => return,
+            SessionError::Greeting(_) => {
+                let packet = error_packet(errno::UNKNOWN_COMMAND, &error);
+                self.client.put(&packet.encode_as_greeting());
+                self.client.flush().await
+            }
+            SessionError::Answer(_) => {
+                self.tell(errno::HANDSHAKE, &error, ANSWER_SEQUENCE + 1)
+                    .await
+            }
+            SessionError::Response { sequence, .. } => {
+                warn!(%error, "lost track of the server's answer");
+                self.tell(errno::MALFORMED_PACKET, &error, *sequence).await
+            }
+        };
+        if let Err(error) = told {
+            debug!(%error, "session ended before the client was told");
+        }
+    }
+
+    async fn tell(
+        &mut self,
+        code: ErrorCode,
+        error: &SessionError,
+        sequence: u8,
+    ) -> Result<(), ChannelError> {
+        self.client.put(&error_packet(code, error).encode(sequence));
+        self.client.flush().await
+    }
+}
+
+/// Who starts a packet.
+enum Speaker {
+    /// The client, with this if it is a command.
+    Client(Command),
+    Server,
+}
+
+fn put_packet(to: &mut Channel, packet: &Packet) {
+    let header = Header {
+        length: packet.payload.len() as u32,
+        sequence: packet.sequence,
+    };
+    to.put(&header.encode());
+    to.put(&packet.payload);
+}
+
+fn error_packet(code: ErrorCode, error: &SessionError) -> ErrorPacket {
+    ErrorPacket {
+        code,
+        message: format!("Trireme: {error}"),
+    }
 }

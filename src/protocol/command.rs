@@ -14,18 +14,25 @@ pub enum Reply {
     None,
     /// Nothing but the end of the connection.
     Close,
+    /// Packets up to one that ends them.
+    Packets(Shape),
+    /// An authentication as after the client's answer to the greeting.
+    Authentication,
+    /// A stream in which either side speaks when it likes, to the end of the connection.
+    Stream,
+}
+
+/// The packets of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
     /// One packet, whatever it is.
     Single,
-    /// Results: an OK, an ERR, a request for a file or a result set, and again while there are more.
+    /// An OK, an ERR, a request for a file or a result set, and again while there are more results.
     Results,
     /// A prepared statement and the definitions of its parameters and columns.
     Prepared,
     /// Rows or definitions up to an end packet.
     Rows,
-    /// An authentication as after the client's answer to the greeting.
-    Authentication,
-    /// A stream in which either side speaks when it likes, to the end of the connection.
-    Stream,
 }
 
 impl Command {
@@ -58,16 +65,16 @@ impl Command {
             Self::QUIT => Reply::Close,
             Self::STMT_SEND_LONG_DATA | Self::STMT_CLOSE => Reply::None,
             Self::QUERY | Self::PROCESS_INFO | Self::STMT_EXECUTE | Self::STMT_BULK_EXECUTE => {
-                Reply::Results
+                Reply::Packets(Shape::Results)
             }
-            Self::STMT_PREPARE => Reply::Prepared,
-            Self::FIELD_LIST | Self::STMT_FETCH => Reply::Rows,
+            Self::STMT_PREPARE => Reply::Packets(Shape::Prepared),
+            Self::FIELD_LIST | Self::STMT_FETCH => Reply::Packets(Shape::Rows),
             Self::CHANGE_USER => Reply::Authentication,
             Self::BINLOG_DUMP
             | Self::BINLOG_DUMP_GTID
             | Self::CLONE
             | Self::SUBSCRIBE_GROUP_REPLICATION => Reply::Stream,
-            _ => Reply::Single,
+            _ => Reply::Packets(Shape::Single),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The ERR packet.
 
-use super::packet::Header;
+use super::{errno::ErrorCode, packet::Header};
 
 /// An error as a server sends it.
 ///
@@ -12,7 +12,7 @@ use super::packet::Header;
 /// | rest | message |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorPacket {
-    pub code: u16,
+    pub code: ErrorCode,
     pub message: String,
 }
 
@@ -22,19 +22,27 @@ const MAX_MESSAGE_BYTES: usize = 512;
 impl ErrorPacket {
     /// The packet that stands in the place of a greeting: sequence number 0 and no SQLSTATE.
     pub fn encode_as_greeting(&self) -> Vec<u8> {
-        let mut end = self.message.len().min(MAX_MESSAGE_BYTES);
-        while !self.message.is_char_boundary(end) {
-            end -= 1;
-        }
-        let message = &self.message.as_bytes()[..end];
+        self.encode_with(0, &[])
+    }
+
+    /// The packet with the number that follows the client's last packet.
+    pub fn encode(&self, sequence: u8) -> Vec<u8> {
+        let mut state = *b"#.....";
+        state[1..].copy_from_slice(self.code.state);
+        self.encode_with(sequence, &state)
+    }
+
+    fn encode_with(&self, sequence: u8, state: &[u8]) -> Vec<u8> {
+        let message = &self.message[..self.message.floor_char_boundary(MAX_MESSAGE_BYTES)];
         let header = Header {
-            length: 3 + message.len() as u32,
-            sequence: 0,
+            length: (3 + state.len() + message.len()) as u32,
+            sequence,
         };
         let mut bytes = header.encode().to_vec();
         bytes.push(0xff);
-        bytes.extend(self.code.to_le_bytes());
-        bytes.extend(message);
+        bytes.extend(self.code.number.to_le_bytes());
+        bytes.extend(state);
+        bytes.extend(message.as_bytes());
         bytes
     }
 }
@@ -42,27 +50,32 @@ impl ErrorPacket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::errno;
 
     #[test]
-    fn greeting_error_is_as_the_server_sends_it() {
+    fn errors_are_as_the_server_sends_them() {
         let packet = ErrorPacket {
-            code: 1040,
-            message: "Too many connections".into(),
+            code: errno::HANDSHAKE,
+            message: "Bad handshake".into(),
         };
         assert_eq!(
             packet.encode_as_greeting(),
-            b"\x17\x00\x00\x00\xff\x10\x04Too many connections"
+            b"\x10\x00\x00\x00\xff\x13\x04Bad handshake"
+        );
+        assert_eq!(
+            packet.encode(2),
+            b"\x16\x00\x00\x02\xff\x13\x04#08S01Bad handshake"
         );
     }
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
         let packet = ErrorPacket {
-            code: 1047,
-            message: "ä".repeat(400) + "x",
+            code: errno::UNKNOWN_COMMAND,
+            message: "x".to_owned() + &"ä".repeat(400),
         };
         let bytes = packet.encode_as_greeting();
-        assert_eq!(bytes.len(), 4 + 3 + MAX_MESSAGE_BYTES);
+        assert_eq!(bytes.len(), 4 + 3 + MAX_MESSAGE_BYTES - 1);
         assert!(std::str::from_utf8(&bytes[7..]).is_ok());
     }
 }

@@ -41,6 +41,8 @@ pub enum HandshakeError {
     Version(u8),
     #[error("it ends too early")]
     Truncated,
+    #[error("it is too long to be one")]
+    TooLong,
     #[error(
         "it asks for TLS, which Trireme does not carry yet; connect without (--skip-ssl, --ssl-mode=DISABLED)"
     )]

@@ -6,7 +6,7 @@
 //! Sources: "Command Phase" in the MySQL source documentation, "Result Set Packets" in the MariaDB
 //! protocol documentation.
 
-use super::{capability::Capabilities, command::Reply, lenenc, packet::Head, packet::MAX_FRAME};
+use super::{capability::Capabilities, command::Shape, lenenc, packet::Head, packet::MAX_FRAME};
 
 const OK: u8 = 0x00;
 const FILE: u8 = 0xfb;
@@ -72,19 +72,18 @@ pub struct Response {
 }
 
 impl Response {
-    /// The answer of this shape; `None` when no such answer is read packet by packet.
-    pub fn new(reply: Reply, capabilities: Capabilities) -> Option<Self> {
-        let state = match reply {
-            Reply::Single => State::Single,
-            Reply::Results => State::Result,
-            Reply::Prepared => State::Prepared,
-            Reply::Rows => State::Rows,
-            Reply::None | Reply::Close | Reply::Authentication | Reply::Stream => return None,
+    /// An answer of which nothing has come yet.
+    pub fn new(shape: Shape, capabilities: Capabilities) -> Self {
+        let state = match shape {
+            Shape::Single => State::Single,
+            Shape::Results => State::Result,
+            Shape::Prepared => State::Prepared,
+            Shape::Rows => State::Rows,
         };
-        Some(Self {
+        Self {
             state,
             capabilities,
-        })
+        }
     }
 
     /// Takes the server's next packet.
@@ -264,8 +263,8 @@ mod tests {
     }
 
     /// What is said after each packet; the answer must end with the last and not before.
-    fn follow(reply: Reply, capabilities: Capabilities, packets: &[&[u8]]) {
-        let mut response = Response::new(reply, capabilities).unwrap();
+    fn follow(shape: Shape, capabilities: Capabilities, packets: &[&[u8]]) {
+        let mut response = Response::new(shape, capabilities);
         for (at, packet) in packets.iter().enumerate() {
             let expected = match (at + 1 == packets.len(), packet[0]) {
                 (true, _) => C,
@@ -283,51 +282,51 @@ mod tests {
     #[test]
     fn answers_with_eof_packets() {
         let old = Capabilities::PROTOCOL_41;
-        for (reply, packets) in [
-            (Reply::Single, &[&b"Uptime: 1"[..]][..]),
-            (Reply::Single, &[EOF]),
-            (Reply::Results, &[DONE]),
-            (Reply::Results, &[ERROR]),
-            (Reply::Results, &[EOF]),
-            (Reply::Results, &[PROGRESS]),
-            (Reply::Results, &[DONE_MORE, DONE_MORE, ERROR]),
-            (Reply::Results, &[b"\x01", DEFINITION, EOF, EOF]),
-            (Reply::Results, &[b"\x01", DEFINITION, EOF_MORE, ROW, EOF]),
+        for (shape, packets) in [
+            (Shape::Single, &[&b"Uptime: 1"[..]][..]),
+            (Shape::Single, &[EOF]),
+            (Shape::Results, &[DONE]),
+            (Shape::Results, &[ERROR]),
+            (Shape::Results, &[EOF]),
+            (Shape::Results, &[PROGRESS]),
+            (Shape::Results, &[DONE_MORE, DONE_MORE, ERROR]),
+            (Shape::Results, &[b"\x01", DEFINITION, EOF, EOF]),
+            (Shape::Results, &[b"\x01", DEFINITION, EOF_MORE, ROW, EOF]),
             (
-                Reply::Results,
+                Shape::Results,
                 &[b"\x02", DEFINITION, DEFINITION, EOF, ROW, ROW, ERROR],
             ),
             (
-                Reply::Results,
+                Shape::Results,
                 &[
                     b"\x01", DEFINITION, EOF, ROW, EOF_MORE, b"\x01", DEFINITION, EOF, EOF_MORE,
                     DONE,
                 ],
             ),
-            (Reply::Results, &[b"\x01", DEFINITION, ERROR]),
+            (Shape::Results, &[b"\x01", DEFINITION, ERROR]),
             (
-                Reply::Results,
+                Shape::Results,
                 &[b"\x02", DEFINITION, DEFINITION, EOF_CURSOR],
             ),
-            (Reply::Results, &[b"\x01\0", EOF, ROW, EOF]),
-            (Reply::Results, &[b"\x01\x01", DEFINITION, EOF, ROW, EOF]),
-            (Reply::Results, &[b"\xfb/tmp/f", DONE]),
-            (Reply::Results, &[DONE_MORE, b"\xfb/tmp/f", DONE_MORE, DONE]),
-            (Reply::Rows, &[ROW, ROW, EOF]),
-            (Reply::Rows, &[DEFINITION, EOF]),
-            (Reply::Rows, &[ERROR]),
-            (Reply::Prepared, &[ERROR]),
-            (Reply::Prepared, &[b"\0\x01\0\0\0\0\0\0\0\0\0\0"]),
+            (Shape::Results, &[b"\x01\0", EOF, ROW, EOF]),
+            (Shape::Results, &[b"\x01\x01", DEFINITION, EOF, ROW, EOF]),
+            (Shape::Results, &[b"\xfb/tmp/f", DONE]),
+            (Shape::Results, &[DONE_MORE, b"\xfb/tmp/f", DONE_MORE, DONE]),
+            (Shape::Rows, &[ROW, ROW, EOF]),
+            (Shape::Rows, &[DEFINITION, EOF]),
+            (Shape::Rows, &[ERROR]),
+            (Shape::Prepared, &[ERROR]),
+            (Shape::Prepared, &[b"\0\x01\0\0\0\0\0\0\0\0\0\0"]),
             (
-                Reply::Prepared,
+                Shape::Prepared,
                 &[b"\0\x01\0\0\0\x01\0\0\0\0\0\0", DEFINITION, EOF],
             ),
             (
-                Reply::Prepared,
+                Shape::Prepared,
                 &[b"\0\x01\0\0\0\0\0\x02\0\0\0\0", DEFINITION, DEFINITION, EOF],
             ),
             (
-                Reply::Prepared,
+                Shape::Prepared,
                 &[
                     b"\0\x01\0\0\0\x01\0\x01\0\0\0\0",
                     DEFINITION,
@@ -336,34 +335,34 @@ mod tests {
                     EOF,
                 ],
             ),
-            (Reply::Prepared, &[b"\0\x01\0\0\0\x01\0\x01\0\0\0\0\0"]),
+            (Shape::Prepared, &[b"\0\x01\0\0\0\x01\0\x01\0\0\0\0\0"]),
         ] {
-            follow(reply, old, packets);
+            follow(shape, old, packets);
         }
     }
 
     #[test]
     fn answers_without_eof_packets() {
         let new = Capabilities::PROTOCOL_41 | Capabilities::DEPRECATE_EOF | Capabilities::PROGRESS;
-        for (reply, packets) in [
-            (Reply::Results, &[DONE][..]),
-            (Reply::Results, &[PROGRESS, PROGRESS, DONE]),
-            (Reply::Results, &[PROGRESS, ERROR]),
-            (Reply::Results, &[b"\x01", DEFINITION, OK_END]),
+        for (shape, packets) in [
+            (Shape::Results, &[DONE][..]),
+            (Shape::Results, &[PROGRESS, PROGRESS, DONE]),
+            (Shape::Results, &[PROGRESS, ERROR]),
+            (Shape::Results, &[b"\x01", DEFINITION, OK_END]),
             (
-                Reply::Results,
+                Shape::Results,
                 &[b"\x01", DEFINITION, ROW, ROW, OK_END_MORE, DONE],
             ),
-            (Reply::Results, &[b"\x01", DEFINITION, OK_END_CURSOR]),
-            (Reply::Results, &[b"\x01\0", ROW, OK_END]),
-            (Reply::Rows, &[ROW, OK_END]),
-            (Reply::Rows, &[DEFINITION, DEFINITION, EOF]),
+            (Shape::Results, &[b"\x01", DEFINITION, OK_END_CURSOR]),
+            (Shape::Results, &[b"\x01\0", ROW, OK_END]),
+            (Shape::Rows, &[ROW, OK_END]),
+            (Shape::Rows, &[DEFINITION, DEFINITION, EOF]),
             (
-                Reply::Prepared,
+                Shape::Prepared,
                 &[b"\0\x01\0\0\0\x01\0\x01\0\0\0\0", DEFINITION, DEFINITION],
             ),
         ] {
-            follow(reply, new, packets);
+            follow(shape, new, packets);
         }
     }
 
@@ -380,23 +379,23 @@ mod tests {
             (Capabilities::PROTOCOL_41, 9),
             (Capabilities::DEPRECATE_EOF, MAX_FRAME),
         ] {
-            let mut response = Response::new(Reply::Rows, capabilities).unwrap();
+            let mut response = Response::new(Shape::Rows, capabilities);
             assert_eq!(response.packet(&long(length)), Ok(S));
         }
     }
 
     #[test]
     fn packets_out_of_place_are_errors() {
-        for (reply, packet) in [
-            (Reply::Results, &b""[..]),
-            (Reply::Results, b"\0\0"),
-            (Reply::Results, b"\xfc\x01"),
-            (Reply::Results, b"\xfe\0"),
-            (Reply::Prepared, b"\0\x01\0\0\0"),
-            (Reply::Prepared, ROW),
-            (Reply::Rows, b"\xfe\0"),
+        for (shape, packet) in [
+            (Shape::Results, &b""[..]),
+            (Shape::Results, b"\0\0"),
+            (Shape::Results, b"\xfc\x01"),
+            (Shape::Results, b"\xfe\0"),
+            (Shape::Prepared, b"\0\x01\0\0\0"),
+            (Shape::Prepared, ROW),
+            (Shape::Rows, b"\xfe\0"),
         ] {
-            let mut response = Response::new(reply, Capabilities::PROTOCOL_41).unwrap();
+            let mut response = Response::new(shape, Capabilities::PROTOCOL_41);
             assert!(response.packet(&head(packet)).is_err(), "{packet:?}");
         }
     }
@@ -407,8 +406,8 @@ mod tests {
             packets in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20),
             capabilities: u64,
         ) {
-            for reply in [Reply::Single, Reply::Results, Reply::Prepared, Reply::Rows] {
-                let mut response = Response::new(reply, Capabilities(capabilities)).unwrap();
+            for shape in [Shape::Single, Shape::Results, Shape::Prepared, Shape::Rows] {
+                let mut response = Response::new(shape, Capabilities(capabilities));
                 for packet in &packets {
                     let _ = response.packet(&head(packet));
                 }

@@ -1,0 +1,220 @@
+//! One side's socket, read by packets and written by bytes.
+
+use std::{fmt, io};
+
+use bytes::{Buf, BytesMut};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::TcpStream,
+};
+
+use crate::protocol::packet::{Head, Header};
+
+/// Bytes that are read at once, and held at most before they are written. Both buffers of a
+/// session stay within it, whatever the size of the packets that pass.
+const CHUNK: usize = 16 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Client,
+    Server,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+/// A socket failed, or closed where its peer had more to say.
+#[derive(Debug, thiserror::Error)]
+#[error("{side}: {source}")]
+pub(super) struct ChannelError {
+    pub(super) side: Side,
+    source: io::Error,
+}
+
+/// A packet that was taken whole.
+#[derive(Debug)]
+pub(super) struct Packet {
+    pub(super) sequence: u8,
+    pub(super) payload: Vec<u8>,
+}
+
+/// A socket with a buffer for each direction.
+///
+/// What goes out is held until [`Channel::flush`] or until there is a chunk of it. Whoever waits
+/// for input that may depend on that output flushes first.
+pub(super) struct Channel {
+    side: Side,
+    socket: TcpStream,
+    input: BytesMut,
+    output: Vec<u8>,
+}
+
+impl Channel {
+    pub(super) fn new(side: Side, socket: TcpStream) -> Self {
+        Self {
+            side,
+            socket,
+            input: BytesMut::new(),
+            output: Vec::new(),
+        }
+    }
+
+    /// Waits for the head of the next packet and leaves it unread; `None` when the peer has closed.
+    ///
+    /// Safe to drop while it waits: what has been read stays in the buffer.
+    ///
+    /// # Errors
+    /// The socket fails, or the peer closes in the middle of a head.
+    pub(super) async fn peek(&mut self) -> Result<Option<Head<'_>>, ChannelError> {
+        while Head::peek(&self.input).is_none() {
+            if self.fill().await? == 0 {
+                return if self.input.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(self.closed())
+                };
+            }
+        }
+        Ok(Head::peek(&self.input))
+    }
+
+    /// Takes the next packet whole; `None`, with the packet left unread, when its payload has more
+    /// than `limit` bytes, which is less than a full frame.
+    ///
+    /// # Errors
+    /// The socket fails or closes.
+    pub(super) async fn take(&mut self, limit: usize) -> Result<Option<Packet>, ChannelError> {
+        self.fill_to(Header::LEN).await?;
+        let header = Header::decode([self.input[0], self.input[1], self.input[2], self.input[3]]);
+        let length = header.length as usize;
+        if length > limit {
+            return Ok(None);
+        }
+        self.fill_to(Header::LEN + length).await?;
+        self.input.advance(Header::LEN);
+        Ok(Some(Packet {
+            sequence: header.sequence,
+            payload: self.input.split_to(length).to_vec(),
+        }))
+    }
+
+    /// Holds bytes for the peer.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Sends what is held.
+    pub(super) async fn flush(&mut self) -> Result<(), ChannelError> {
+        let sent = self.socket.write_all(&self.output).await;
+        self.output.clear();
+        sent.map_err(|source| self.error(source))
+    }
+
+    async fn fill(&mut self) -> Result<usize, ChannelError> {
+        self.input.reserve(CHUNK);
+        let read = self.socket.read_buf(&mut self.input).await;
+        read.map_err(|source| self.error(source))
+    }
+
+    async fn fill_to(&mut self, length: usize) -> Result<(), ChannelError> {
+        while self.input.len() < length {
+            if self.fill().await? == 0 {
+                return Err(self.closed());
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, source: io::Error) -> ChannelError {
+        ChannelError {
+            side: self.side,
+            source,
+        }
+    }
+
+    fn closed(&self) -> ChannelError {
+        self.error(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// Waits for the next packet of `from`; what is held for `to` goes first if that takes time.
+///
+/// # Errors
+/// A socket fails, or `from` closes.
+pub(super) async fn expect<'a>(
+    from: &'a mut Channel,
+    to: &mut Channel,
+) -> Result<Head<'a>, ChannelError> {
+    if Head::peek(&from.input).is_none() {
+        to.flush().await?;
+        if from.peek().await?.is_none() {
+            return Err(from.closed());
+        }
+    }
+    Head::peek(&from.input).ok_or_else(|| from.closed())
+}
+
+/// Passes the next packet on, frame by frame as it is, in bounded memory whatever its size.
+///
+/// The last of it may still be held for `to`.
+///
+/// # Errors
+/// A socket fails, or `from` closes before the packet ends.
+pub(super) async fn pass(from: &mut Channel, to: &mut Channel) -> Result<(), ChannelError> {
+    loop {
+        let head = expect(from, to).await?;
+        let continues = head.header.continues();
+        let mut left = Header::LEN + head.header.length as usize;
+        while left > 0 {
+            if from.input.is_empty() {
+                to.flush().await?;
+                from.fill_to(1).await?;
+            }
+            let part = left.min(from.input.len());
+            to.put(&from.input[..part]);
+            from.input.advance(part);
+            left -= part;
+            if to.output.len() >= CHUNK {
+                to.flush().await?;
+            }
+        }
+        if !continues {
+            return Ok(());
+        }
+    }
+}
+
+/// Passes on everything `from` still says until it closes.
+///
+/// # Errors
+/// A socket fails.
+pub(super) async fn drain(from: &mut Channel, to: &mut Channel) -> Result<(), ChannelError> {
+    loop {
+        to.put(&from.input.split());
+        to.flush().await?;
+        if from.fill().await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Passes bytes both ways, each when it likes, until both sides have closed.
+///
+/// # Errors
+/// A socket fails; the error names `one` for either.
+pub(super) async fn stream(one: &mut Channel, other: &mut Channel) -> Result<(), ChannelError> {
+    one.put(&other.input.split());
+    other.put(&one.input.split());
+    one.flush().await?;
+    other.flush().await?;
+    copy_bidirectional(&mut one.socket, &mut other.socket)
+        .await
+        .map(|_| ())
+        .map_err(|source| one.error(source))
+}
