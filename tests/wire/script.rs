@@ -1,0 +1,121 @@
+//! A scripted client and a scripted server, with a node between them, over real sockets.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
+use trireme::{config::Config, frontend};
+
+/// How long anything may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One connection through a node. Every step sends from one side and checks what the other gets.
+pub(crate) struct Script {
+    client: TcpStream,
+    server: TcpStream,
+    node: JoinHandle<()>,
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        self.node.abort();
+    }
+}
+
+impl Script {
+    pub(crate) async fn start() -> Self {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let config = Config::parse(&format!("[server]\naddress = \"{address}\"")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let node = tokio::spawn(frontend::serve(listener, Arc::new(config)));
+        let client = TcpStream::connect(address).await.unwrap();
+        let (server, _) = patiently(server.accept()).await.unwrap();
+        Self {
+            client,
+            server,
+            node,
+        }
+    }
+
+    /// The server sends this and the client gets it as it is.
+    pub(crate) async fn server(&mut self, sent: &[u8]) {
+        self.server_arrives(sent, sent).await;
+    }
+
+    /// The client sends this and the server gets it as it is.
+    pub(crate) async fn client(&mut self, sent: &[u8]) {
+        self.client_arrives(sent, sent).await;
+    }
+
+    pub(crate) async fn server_arrives(&mut self, sent: &[u8], arrives: &[u8]) {
+        self.server.write_all(sent).await.unwrap();
+        receive(&mut self.client, arrives).await;
+    }
+
+    pub(crate) async fn client_arrives(&mut self, sent: &[u8], arrives: &[u8]) {
+        self.client.write_all(sent).await.unwrap();
+        receive(&mut self.server, arrives).await;
+    }
+
+    /// The client sends this; nothing of it needs to arrive.
+    pub(crate) async fn client_says(&mut self, sent: &[u8]) {
+        self.client.write_all(sent).await.unwrap();
+    }
+
+    /// The server sends this; nothing of it needs to arrive.
+    pub(crate) async fn server_says(&mut self, sent: &[u8]) {
+        self.server.write_all(sent).await.unwrap();
+    }
+
+    /// The server closes, and with it the client's connection ends; what the client gets before.
+    pub(crate) async fn server_closes(mut self) -> Vec<u8> {
+        self.server.shutdown().await.unwrap();
+        read_to_end(&mut self.client).await
+    }
+
+    /// The client closes, and with it the server's connection ends; what the server gets before.
+    pub(crate) async fn client_closes(mut self) -> Vec<u8> {
+        self.client.shutdown().await.unwrap();
+        read_to_end(&mut self.server).await
+    }
+
+    /// The node ends both connections; what the client gets before.
+    pub(crate) async fn node_closes(mut self) -> Vec<u8> {
+        let said = read_to_end(&mut self.client).await;
+        read_to_end(&mut self.server).await;
+        said
+    }
+}
+
+async fn receive(socket: &mut TcpStream, expected: &[u8]) {
+    let mut got = vec![0; expected.len()];
+    patiently(socket.read_exact(&mut got)).await.unwrap();
+    assert_eq!(got, expected);
+}
+
+/// A connection that is reset has ended too.
+async fn read_to_end(socket: &mut TcpStream) -> Vec<u8> {
+    let mut got = Vec::new();
+    if let Err(error) = patiently(socket.read_to_end(&mut got)).await {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    got
+}
+
+async fn patiently<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future)
+        .await
+        .expect("nothing came within the test's patience")
+}
+
+/// A packet of one frame.
+pub(crate) fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
+    let [a, b, c, _] = (payload.len() as u32).to_le_bytes();
+    [&[a, b, c, sequence], payload].concat()
+}
