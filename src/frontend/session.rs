@@ -123,6 +123,7 @@ impl Session {
             match speaker {
                 // Idle for too long, killed, shutting down: an ERR, and then it closes.
                 Speaker::Server => {
+                    debug!("the server speaks unasked");
                     channel::pass(&mut self.server, &mut self.client).await?;
                     self.client.flush().await?;
                 }

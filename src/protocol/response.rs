@@ -17,6 +17,8 @@ const ERR: u8 = 0xff;
 const MORE_RESULTS: u16 = 1 << 3;
 /// `SERVER_STATUS_CURSOR_EXISTS`: the rows stay in the server until they are fetched.
 const CURSOR: u16 = 1 << 6;
+/// `SERVER_PS_OUT_PARAMS`.
+const OUT_PARAMETERS: u16 = 1 << 12;
 /// The error number of MariaDB's progress reports.
 const PROGRESS_REPORT: [u8; 2] = [0xff, 0xff];
 
@@ -51,16 +53,17 @@ enum State {
     Definitions { left: u64, then: Then },
     /// The EOF after definitions.
     DefinitionsEnd(Then),
-    /// A row, or the end of the rows.
-    Rows,
+    /// A row, or the end of the rows. MySQL's OUT parameters are a result set that says only in
+    /// the EOF after its definitions that `more` results follow.
+    Rows { more: bool },
 }
 
 /// What follows definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     Rows,
-    /// The columns of a prepared statement, after its parameters.
-    Columns(u64),
+    /// The columns of a prepared statement, if it has any, after its parameters.
+    Columns(Option<u64>),
     Nothing,
 }
 
@@ -78,7 +81,7 @@ impl Response {
             Shape::Single => State::Single,
             Shape::Results => State::Result,
             Shape::Prepared => State::Prepared,
-            Shape::Rows => State::Rows,
+            Shape::Rows => State::Rows { more: false },
         };
         Self {
             state,
@@ -117,7 +120,7 @@ impl Response {
                 Some(Next::Server)
             }
             State::DefinitionsEnd(then) => self.definitions_end(head, then),
-            State::Rows => self.row(head),
+            State::Rows { more } => self.row(head, more),
         }
         .ok_or(Unexpected { state })
     }
@@ -140,28 +143,25 @@ impl Response {
             return None;
         };
         let described = head.payload.get(12) != Some(&0);
-        let count = |bytes| {
-            if described {
-                u16::from_le_bytes(bytes).into()
-            } else {
-                0
-            }
+        let group = |count| match u16::from_le_bytes(count) {
+            0 => None,
+            count => Some(if described { count.into() } else { 0 }),
         };
-        let (columns, parameters) = (count([c0, c1]), count([p0, p1]));
-        Some(if parameters > 0 {
-            self.definitions(parameters, Then::Columns(columns))
-        } else {
-            self.prepared_columns(columns)
+        let columns = group([c0, c1]);
+        Some(match group([p0, p1]) {
+            Some(parameters) => self.definitions(parameters, Then::Columns(columns)),
+            None => self.prepared_columns(columns),
         })
     }
 
-    fn prepared_columns(&mut self, columns: u64) -> Next {
-        if columns == 0 {
-            return Next::Command;
+    fn prepared_columns(&mut self, columns: Option<u64>) -> Next {
+        match columns {
+            Some(columns) => self.definitions(columns, Then::Nothing),
+            None => Next::Command,
         }
-        self.definitions(columns, Then::Nothing)
     }
 
+    /// A group of definitions and its EOF, which comes even when the definitions are left out.
     fn definitions(&mut self, left: u64, then: Then) -> Next {
         if left == 0 {
             return self.after_definitions(then);
@@ -172,7 +172,7 @@ impl Response {
 
     fn after_definitions(&mut self, then: Then) -> Next {
         if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
-            return self.follow(then);
+            return self.follow(then, 0);
         }
         self.state = State::DefinitionsEnd(then);
         Next::Server
@@ -183,13 +183,14 @@ impl Response {
         if then == Then::Rows && status & CURSOR != 0 {
             return Some(self.result_end(status));
         }
-        Some(self.follow(then))
+        Some(self.follow(then, status))
     }
 
-    fn follow(&mut self, then: Then) -> Next {
+    fn follow(&mut self, then: Then, status: u16) -> Next {
         match then {
             Then::Rows => {
-                self.state = State::Rows;
+                let more = status & OUT_PARAMETERS != 0;
+                self.state = State::Rows { more };
                 Next::Server
             }
             Then::Columns(columns) => self.prepared_columns(columns),
@@ -197,11 +198,12 @@ impl Response {
         }
     }
 
-    fn row(&mut self, head: &Head) -> Option<Next> {
+    fn row(&mut self, head: &Head, more: bool) -> Option<Next> {
         let deprecated = self.capabilities.has(Capabilities::DEPRECATE_EOF);
         let end_below = if deprecated { MAX_FRAME } else { 9 };
         if head.payload.first() == Some(&END) && head.header.length < end_below {
-            return end_status(head).map(|status| self.result_end(status));
+            let status = end_status(head)?;
+            return Some(self.result_end(if more { status | MORE_RESULTS } else { status }));
         }
         Some(Next::Server)
     }
@@ -240,6 +242,7 @@ mod tests {
 
     const EOF: &[u8] = b"\xfe\0\0\x02\0";
     const EOF_MORE: &[u8] = b"\xfe\0\0\x0a\0";
+    const EOF_OUT: &[u8] = b"\xfe\0\0\x0a\x10";
     const EOF_CURSOR: &[u8] = b"\xfe\0\0\x42\0";
     const OK_END: &[u8] = b"\xfe\0\0\x02\0\0\0";
     const OK_END_MORE: &[u8] = b"\xfe\0\0\x0a\0\0\0";
@@ -335,7 +338,14 @@ mod tests {
                     EOF,
                 ],
             ),
-            (Shape::Prepared, &[b"\0\x01\0\0\0\x01\0\x01\0\0\0\0\0"]),
+            (
+                Shape::Prepared,
+                &[b"\0\x01\0\0\0\x01\0\x01\0\0\0\0\0", EOF, EOF],
+            ),
+            (
+                Shape::Results,
+                &[b"\x01", DEFINITION, EOF_OUT, ROW, EOF, DONE],
+            ),
         ] {
             follow(shape, old, packets);
         }
