@@ -2,7 +2,7 @@
 
 use crate::script::{Script, packet};
 
-pub(crate) const OK: &[u8] = b"\0\0\0\x02\0\0\0";
+const OK: &[u8] = b"\0\0\0\x02\0\0\0";
 const PING: &[u8] = b"\x01\0\0\0\x0e";
 
 /// A greeting with these low and high halves of the capabilities.
@@ -44,6 +44,13 @@ pub(crate) async fn until_the_answer(plugin: &str, authentication: &[u8]) -> Scr
             &answer(0x018a_a685, authentication, plugin),
         )
         .await;
+    script
+}
+
+/// A session whose client has been let in.
+pub(crate) async fn authenticated() -> Script {
+    let mut script = until_the_answer("mysql_native_password", &[7; 20]).await;
+    script.server(&packet(2, OK)).await;
     script
 }
 

@@ -2,7 +2,7 @@
 //! left behind, and the next client is served.
 
 use crate::{
-    authentication::{OK, answer, greeting, until_the_answer},
+    authentication::{answer, authenticated, greeting, until_the_answer},
     script::{Script, packet},
 };
 
@@ -18,12 +18,6 @@ async fn greeted() -> Script {
     script
         .server(&greeting(0xf7df, 0xdbff, "mysql_native_password"))
         .await;
-    script
-}
-
-async fn authenticated() -> Script {
-    let mut script = until_the_answer("mysql_native_password", &[7; 20]).await;
-    script.server(&packet(2, OK)).await;
     script
 }
 

@@ -4,4 +4,5 @@
 
 mod authentication;
 mod bad_input;
+mod large;
 mod script;

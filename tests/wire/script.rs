@@ -1,6 +1,6 @@
 //! A scripted client and a scripted server, with a node between them, over real sockets.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,6 +12,8 @@ use trireme::{config::Config, frontend};
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a sender must be kept waiting: far more than what it sends takes on loopback.
+const STALL: Duration = Duration::from_secs(1);
 
 /// One connection through a node. Every step sends from one side and checks what the other gets.
 pub(crate) struct Script {
@@ -54,13 +56,22 @@ impl Script {
     }
 
     pub(crate) async fn server_arrives(&mut self, sent: &[u8], arrives: &[u8]) {
-        self.server.write_all(sent).await.unwrap();
-        receive(&mut self.client, arrives).await;
+        deliver(&mut self.server, sent, &mut self.client, arrives).await;
     }
 
     pub(crate) async fn client_arrives(&mut self, sent: &[u8], arrives: &[u8]) {
-        self.client.write_all(sent).await.unwrap();
-        receive(&mut self.server, arrives).await;
+        deliver(&mut self.client, sent, &mut self.server, arrives).await;
+    }
+
+    /// The server sends this while the client does not read: the node does not take all of it.
+    /// When the client reads, it gets all of it.
+    pub(crate) async fn server_stalls(&mut self, sent: &[u8]) {
+        stalls(&mut self.server, &mut self.client, sent).await;
+    }
+
+    /// The same from the client to the server.
+    pub(crate) async fn client_stalls(&mut self, sent: &[u8]) {
+        stalls(&mut self.client, &mut self.server, sent).await;
     }
 
     /// The client sends this; nothing of it needs to arrive.
@@ -91,6 +102,21 @@ impl Script {
         read_to_end(&mut self.server).await;
         said
     }
+}
+
+async fn stalls(from: &mut TcpStream, to: &mut TcpStream, sent: &[u8]) {
+    let mut write = pin!(from.write_all(sent));
+    assert!(
+        timeout(STALL, &mut write).await.is_err(),
+        "the node took everything"
+    );
+    let (written, ()) = tokio::join!(write, receive(to, sent));
+    written.unwrap();
+}
+
+async fn deliver(from: &mut TcpStream, sent: &[u8], to: &mut TcpStream, arrives: &[u8]) {
+    let (written, ()) = tokio::join!(from.write_all(sent), receive(to, arrives));
+    written.unwrap();
 }
 
 async fn receive(socket: &mut TcpStream, expected: &[u8]) {
