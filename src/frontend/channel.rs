@@ -37,6 +37,15 @@ pub(super) struct ChannelError {
     source: io::Error,
 }
 
+impl ChannelError {
+    fn closed(side: Side) -> Self {
+        Self {
+            side,
+            source: io::ErrorKind::UnexpectedEof.into(),
+        }
+    }
+}
+
 /// A packet that was taken whole.
 #[derive(Debug)]
 pub(super) struct Packet {
@@ -77,7 +86,7 @@ impl Channel {
                 return if self.input.is_empty() {
                     Ok(None)
                 } else {
-                    Err(self.closed())
+                    Err(ChannelError::closed(self.side))
                 };
             }
         }
@@ -125,7 +134,7 @@ impl Channel {
     async fn fill_to(&mut self, length: usize) -> Result<(), ChannelError> {
         while self.input.len() < length {
             if self.fill().await? == 0 {
-                return Err(self.closed());
+                return Err(ChannelError::closed(self.side));
             }
         }
         Ok(())
@@ -136,10 +145,6 @@ impl Channel {
             side: self.side,
             source,
         }
-    }
-
-    fn closed(&self) -> ChannelError {
-        self.error(io::ErrorKind::UnexpectedEof.into())
     }
 }
 
@@ -153,11 +158,10 @@ pub(super) async fn expect<'a>(
 ) -> Result<Head<'a>, ChannelError> {
     if Head::peek(&from.input).is_none() {
         to.flush().await?;
-        if from.peek().await?.is_none() {
-            return Err(from.closed());
-        }
     }
-    Head::peek(&from.input).ok_or_else(|| from.closed())
+    let side = from.side;
+    let head = from.peek().await?;
+    head.ok_or_else(|| ChannelError::closed(side))
 }
 
 /// Passes the next packet on, frame by frame as it is, in bounded memory whatever its size.

@@ -4,7 +4,7 @@
 //! [`authentication`](Session::authenticate); after that the client sends one command at a time and
 //! the server answers it. A client that sends commands ahead waits in its socket for the answer.
 
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use tokio::{
     net::TcpStream,
@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::channel::{self, Channel, ChannelError, Packet, Side};
+use super::channel::{self, Channel, ChannelError, Side};
 use crate::{
     config::Config,
     protocol::{
@@ -22,7 +22,7 @@ use crate::{
         errno::{self, ErrorCode},
         error::ErrorPacket,
         handshake::{self, HandshakeError},
-        packet::Header,
+        packet,
         response::{Next, Response, Unexpected},
     },
 };
@@ -69,7 +69,13 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>) {
         Ok(server) => Channel::new(Side::Server, server),
         Err(error) => {
             warn!(server = %config.server_address, %error, "server unreachable");
-            refuse(&mut client, &config.server_address, &error).await;
+            let reason = format!(
+                "cannot reach its server at {}: {error}; start the server or correct server.address",
+                config.server_address
+            );
+            if let Err(error) = refuse(&mut client, &reason).await {
+                debug!(%error, "client left before its error");
+            }
             return;
         }
     };
@@ -90,17 +96,9 @@ async fn connect(config: &Config) -> Result<TcpStream, ConnectError> {
 }
 
 /// Tells a client that waits for the server's greeting why there is none.
-async fn refuse(client: &mut Channel, address: &str, cause: &ConnectError) {
-    let packet = ErrorPacket {
-        code: errno::UNKNOWN_COMMAND,
-        message: format!(
-            "Trireme cannot reach its server at {address}: {cause}; start the server or correct server.address"
-        ),
-    };
-    client.put(&packet.encode_as_greeting());
-    if let Err(error) = client.flush().await {
-        debug!(%error, "client left before its error");
-    }
+async fn refuse(client: &mut Channel, reason: &impl fmt::Display) -> Result<(), ChannelError> {
+    client.put(&error_packet(errno::UNKNOWN_COMMAND, reason).encode_as_greeting());
+    client.flush().await
 }
 
 struct Session {
@@ -142,7 +140,7 @@ impl Session {
     async fn greeting(&mut self) -> Result<Option<Capabilities>, SessionError> {
         match self.server.peek().await? {
             None => return Ok(None),
-            Some(head) if head.payload.first() == Some(&0xff) => {
+            Some(head) if head.is_error() => {
                 channel::drain(&mut self.server, &mut self.client).await?;
                 return Ok(None);
             }
@@ -153,7 +151,8 @@ impl Session {
         };
         let offered =
             handshake::mask_greeting(&mut greeting.payload).map_err(SessionError::Greeting)?;
-        put_packet(&mut self.client, &greeting);
+        self.client
+            .put(&packet::frame(greeting.sequence, &greeting.payload));
         self.client.flush().await?;
         Ok(Some(offered))
     }
@@ -177,7 +176,8 @@ impl Session {
         };
         let agreed =
             handshake::mask_answer(&mut answer.payload, offered).map_err(SessionError::Answer)?;
-        put_packet(&mut self.server, &answer);
+        self.server
+            .put(&packet::frame(answer.sequence, &answer.payload));
         self.server.flush().await?;
         Ok(Some(agreed))
     }
@@ -282,11 +282,7 @@ impl Session {
                 channel::drain(&mut self.server, &mut self.client).await
             }
             SessionError::Channel(_) | SessionError::Left => return,
-            SessionError::Greeting(_) => {
-                let packet = error_packet(errno::UNKNOWN_COMMAND, &error);
-                self.client.put(&packet.encode_as_greeting());
-                self.client.flush().await
-            }
+            SessionError::Greeting(_) => refuse(&mut self.client, &error).await,
             SessionError::Answer(_) => {
                 self.tell(errno::HANDSHAKE, &error, ANSWER_SEQUENCE + 1)
                     .await
@@ -319,18 +315,9 @@ enum Speaker {
     Server,
 }
 
-fn put_packet(to: &mut Channel, packet: &Packet) {
-    let header = Header {
-        length: packet.payload.len() as u32,
-        sequence: packet.sequence,
-    };
-    to.put(&header.encode());
-    to.put(&packet.payload);
-}
-
-fn error_packet(code: ErrorCode, error: &SessionError) -> ErrorPacket {
+fn error_packet(code: ErrorCode, reason: &impl fmt::Display) -> ErrorPacket {
     ErrorPacket {
         code,
-        message: format!("Trireme: {error}"),
+        message: format!("Trireme: {reason}"),
     }
 }

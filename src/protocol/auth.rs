@@ -5,6 +5,8 @@
 //! MySQL source documentation. A plugin's own data never starts like a verdict: servers put a byte
 //! 0x01 before data that would.
 
+use super::packet::{ERR, OK};
+
 /// What a packet of the server means for the dialogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialogue {
@@ -24,8 +26,8 @@ const FAST_AUTH_OK: &[u8] = b"\x01\x03";
 /// Where the dialogue stands after a packet of the server.
 pub fn after(payload: &[u8]) -> Dialogue {
     match payload {
-        [0x00, ..] => Dialogue::Accepted,
-        [0xff, ..] => Dialogue::Refused,
+        [OK, ..] => Dialogue::Accepted,
+        [ERR, ..] => Dialogue::Refused,
         FAST_AUTH_OK => Dialogue::ServerContinues,
         _ => Dialogue::Open,
     }

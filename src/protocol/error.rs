@@ -1,6 +1,6 @@
 //! The ERR packet.
 
-use super::{errno::ErrorCode, packet::Header};
+use super::{errno::ErrorCode, packet, packet::ERR};
 
 /// An error as a server sends it.
 ///
@@ -34,16 +34,9 @@ impl ErrorPacket {
 
     fn encode_with(&self, sequence: u8, state: &[u8]) -> Vec<u8> {
         let message = &self.message[..self.message.floor_char_boundary(MAX_MESSAGE_BYTES)];
-        let header = Header {
-            length: (3 + state.len() + message.len()) as u32,
-            sequence,
-        };
-        let mut bytes = header.encode().to_vec();
-        bytes.push(0xff);
-        bytes.extend(self.code.number.to_le_bytes());
-        bytes.extend(state);
-        bytes.extend(message.as_bytes());
-        bytes
+        let number = self.code.number.to_le_bytes();
+        let payload = [&[ERR], &number[..], state, message.as_bytes()].concat();
+        packet::frame(sequence, &payload)
     }
 }
 

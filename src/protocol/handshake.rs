@@ -75,7 +75,7 @@ pub fn mask_greeting(payload: &mut [u8]) -> Result<Capabilities, HandshakeError>
     Ok(offered)
 }
 
-/// Takes what was not offered out of a client's answer and tells what both sides will speak.
+/// Takes what a node cannot carry out of a client's answer and tells what both sides will speak.
 ///
 /// # Errors
 /// The answer is too short, asks for TLS or is of the old protocol; it is unchanged.

@@ -45,6 +45,20 @@ impl Header {
     }
 }
 
+/// The first byte of an OK packet.
+pub const OK: u8 = 0x00;
+/// The first byte of an ERR packet.
+pub const ERR: u8 = 0xff;
+
+/// A packet of one frame; `payload` is shorter than [`MAX_FRAME`].
+pub fn frame(sequence: u8, payload: &[u8]) -> Vec<u8> {
+    let header = Header {
+        length: payload.len() as u32,
+        sequence,
+    };
+    [&header.encode(), payload].concat()
+}
+
 /// The start of a packet: enough of it to tell what the packet is.
 ///
 /// An OK packet's status flags, a column count and the counts of a prepared statement all lie
@@ -66,6 +80,11 @@ impl<'a> Head<'a> {
         let header = Header::decode(*header);
         let payload = rest.get(..Self::LEN.min(header.length as usize))?;
         Some(Self { header, payload })
+    }
+
+    /// Whether this is an ERR packet of the server.
+    pub fn is_error(&self) -> bool {
+        self.payload.first() == Some(&ERR)
     }
 }
 

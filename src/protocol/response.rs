@@ -6,12 +6,15 @@
 //! Sources: "Command Phase" in the MySQL source documentation, "Result Set Packets" in the MariaDB
 //! protocol documentation.
 
-use super::{capability::Capabilities, command::Shape, lenenc, packet::Head, packet::MAX_FRAME};
+use super::{
+    capability::Capabilities,
+    command::Shape,
+    lenenc,
+    packet::{Head, MAX_FRAME, OK},
+};
 
-const OK: u8 = 0x00;
 const FILE: u8 = 0xfb;
 const END: u8 = 0xfe;
-const ERR: u8 = 0xff;
 
 /// `SERVER_MORE_RESULTS_EXISTS`.
 const MORE_RESULTS: u16 = 1 << 3;
@@ -94,21 +97,10 @@ impl Response {
     /// # Errors
     /// The packet cannot stand here. The answer can no longer be followed.
     pub fn packet(&mut self, head: &Head) -> Result<Next, Unexpected> {
-        if self.state == State::Single {
-            return Ok(Next::Command);
-        }
-        if head.payload.first() == Some(&ERR) {
-            let reports_progress = self.capabilities.has(Capabilities::PROGRESS)
-                && head.payload[1..].starts_with(&PROGRESS_REPORT);
-            return Ok(if reports_progress {
-                Next::Server
-            } else {
-                Next::Command
-            });
-        }
         let state = self.state;
         match state {
             State::Single => Some(Next::Command),
+            _ if head.is_error() => Some(self.error(head)),
             State::Result => self.result(head),
             State::Prepared => self.prepared(head),
             State::Definitions { left: 1, then } => Some(self.after_definitions(then)),
@@ -123,6 +115,16 @@ impl Response {
             State::Rows { more } => self.row(head, more),
         }
         .ok_or(Unexpected { state })
+    }
+
+    fn error(&self, head: &Head) -> Next {
+        let reports_progress = self.capabilities.has(Capabilities::PROGRESS)
+            && head.payload[1..].starts_with(&PROGRESS_REPORT);
+        if reports_progress {
+            Next::Server
+        } else {
+            Next::Command
+        }
     }
 
     fn result(&mut self, head: &Head) -> Option<Next> {
