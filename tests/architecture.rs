@@ -3,10 +3,18 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 5] = ["cli", "node", "frontend", "config", "protocol"];
+const ORDER: [&str; 7] = [
+    "cli",
+    "node",
+    "frontend",
+    "consensus",
+    "config",
+    "id",
+    "protocol",
+];
 
 /// Modules that import neither sockets nor a runtime.
-const PURE: [&str; 2] = ["config", "protocol"];
+const PURE: [&str; 3] = ["config", "id", "protocol"];
 
 #[test]
 fn modules_name_only_what_is_below_them() {
@@ -27,23 +35,26 @@ fn modules_name_only_what_is_below_them() {
     assert!(seen > 5, "the test no longer sees the imports");
 }
 
-/// The files of a module with their paths, which is a file or a folder.
+/// The files of a module, which is a file or a folder, with their paths.
 fn sources(module: &str) -> Vec<(String, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let file = src.join(format!("{module}.rs"));
-    let paths = if file.exists() {
-        vec![file]
+    let mut waiting = vec![if file.exists() {
+        file
     } else {
-        let folder = fs::read_dir(src.join(module)).expect("a module of ORDER is in src");
-        folder
-            .map(|entry| entry.expect("readable").path())
-            .collect()
-    };
-    let read = |path: &Path| fs::read_to_string(path).expect("readable");
-    paths
-        .iter()
-        .map(|path| (path.display().to_string(), read(path)))
-        .collect()
+        src.join(module)
+    }];
+    let mut sources = Vec::new();
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).expect("readable");
+            waiting.extend(entries.map(|entry| entry.expect("readable").path()));
+        } else {
+            let text = fs::read_to_string(&path).expect("a module of ORDER is in src");
+            sources.push((path.display().to_string(), text));
+        }
+    }
+    sources
 }
 
 /// What stands directly after `crate::`, alone or in braces.
