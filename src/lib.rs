@@ -8,7 +8,6 @@ pub mod node;
 
 pub mod frontend;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no node starts the log yet"))]
 pub mod consensus;
 
 pub mod config;

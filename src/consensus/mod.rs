@@ -3,9 +3,77 @@
 //!
 //! The log carries bytes and must never know what they mean.
 
+mod deliveries;
+mod engine;
+mod formation;
 mod once;
+mod proposer;
+mod route;
 mod state_machine;
 mod store;
+mod transport;
 mod types;
 
+use std::future::Future;
+
+use bytes::Bytes;
+
+pub use deliveries::{Delivered, Deliveries};
+pub use engine::{Engine, Settings, StartError};
+use state_machine::StateMachine;
 pub use types::{Member, Proposal, TypeConfig};
+
+use crate::id::NodeId;
+
+/// The largest body of an entry.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+type Raft = openraft::Raft<TypeConfig, StateMachine>;
+
+/// A log that the nodes of a cluster share.
+pub trait ReplicatedLog: Send + Sync + 'static {
+    /// Puts an entry into the log, and returns its index once this node may deliver it. The entry
+    /// is delivered at most once, whatever happens to nodes and connections on the way; dropping
+    /// the future takes nothing back.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; without a majority it comes within a second.
+    fn propose(&self, body: Bytes) -> impl Future<Output = Result<u64, ProposeError>> + Send;
+
+    /// The index up to which entries were delivered anywhere before this call, confirmed by a
+    /// majority; none if that takes longer than a second. Who has delivered up to there reads
+    /// nothing stale.
+    fn read_index(&self) -> impl Future<Output = Option<u64>> + Send;
+
+    /// The entries after the one at `index`, in order.
+    fn deliveries(&self, index: u64) -> Deliveries;
+
+    /// What this node knows of the log and its members.
+    fn view(&self) -> View;
+}
+
+/// Why a proposal has no place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// It was not sent to anybody and will never be delivered.
+    #[error("no quorum: this node does not reach a majority of its cluster")]
+    NoQuorum,
+    /// It was sent, and may be delivered when there is a majority again.
+    #[error("no quorum, outcome unknown: the cluster lost its majority while it took the entry in")]
+    Unknown,
+    #[error("an entry of {0} bytes is too large: it may have {MAX_BODY_BYTES}")]
+    TooLarge(usize),
+    #[error("the node is stopping")]
+    Stopped,
+}
+
+/// What a node knows of the log and its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    pub node: NodeId,
+    pub leader: Option<NodeId>,
+    /// In the order of their ids.
+    pub members: Vec<(NodeId, Member)>,
+    /// The last entry that this node may deliver; 0 before the first.
+    pub committed: u64,
+}

@@ -14,15 +14,37 @@ use openraft::{
     storage::{EntryResponder, RaftStateMachine},
 };
 
+use tokio::sync::{mpsc, watch};
+
 use super::{
     once::Once,
-    types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
+    store::record::Identity,
+    types::{Entry, LogId, Member, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
 };
+use crate::id::{NodeId, ProposalId};
 
 /// A handle to the state; clones share it.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct StateMachine {
     state: Arc<Mutex<State>>,
+    /// The index of the first entry that is not applied.
+    applied: watch::Sender<u64>,
+    own: Own,
+}
+
+/// Where to report the delivery of what this start of this node has proposed.
+#[derive(Debug, Clone)]
+pub(crate) struct Own {
+    pub(crate) identity: Identity,
+    /// Holds no more than the proposals that are under way.
+    pub(crate) delivered: mpsc::UnboundedSender<OwnDelivered>,
+}
+
+/// A proposal of this node has its place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OwnDelivered {
+    pub(crate) sequence: u64,
+    pub(crate) index: u64,
 }
 
 #[derive(Debug, Default)]
@@ -36,8 +58,60 @@ struct State {
 }
 
 impl StateMachine {
+    pub(crate) fn new(own: Own) -> Self {
+        Self {
+            state: Arc::default(),
+            applied: watch::Sender::new(0),
+            own,
+        }
+    }
+
+    /// Follows the index of the first entry that is not applied.
+    pub(crate) fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// The members, as the last applied change has left them.
+    pub(crate) fn members(&self) -> Vec<(NodeId, Member)> {
+        let state = self.lock();
+        let nodes = state.membership.membership().nodes();
+        nodes.map(|(id, member)| (*id, member.clone())).collect()
+    }
+
+    /// Whether the entry at `index` is a copy of an earlier one.
+    pub(crate) fn is_duplicate(&self, index: u64) -> bool {
+        self.lock().duplicates.contains(&index)
+    }
+
+    fn apply_entry(&self, entry: Entry) {
+        let index = entry.log_id.index;
+        let mut state = self.lock();
+        match entry.payload {
+            EntryPayload::Blank => {}
+            EntryPayload::Normal(Proposal { id, settled, .. }) => {
+                if !state.once.admit(id, settled) {
+                    state.duplicates.insert(index);
+                } else if self.own.is_of(id) {
+                    let sequence = id.sequence;
+                    // Nobody listens when the node is stopping.
+                    let _ = self.own.delivered.send(OwnDelivered { sequence, index });
+                }
+            }
+            EntryPayload::Membership(membership) => {
+                state.membership = StoredMembership::new(Some(entry.log_id), membership);
+            }
+        }
+        state.applied = Some(entry.log_id);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics under this lock")
+    }
+}
+
+impl Own {
+    fn is_of(&self, id: ProposalId) -> bool {
+        (id.node, id.incarnation) == (self.identity.node, self.identity.incarnation)
     }
 }
 
@@ -56,20 +130,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     {
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
-            let mut state = self.lock();
-            match entry.payload {
-                EntryPayload::Blank => {}
-                EntryPayload::Normal(proposal) => {
-                    if !state.once.admit(proposal.id, proposal.settled) {
-                        state.duplicates.insert(entry.log_id.index);
-                    }
-                }
-                EntryPayload::Membership(membership) => {
-                    state.membership = StoredMembership::new(Some(entry.log_id), membership);
-                }
-            }
-            state.applied = Some(entry.log_id);
-            drop(state);
+            let index = entry.log_id.index;
+            self.apply_entry(entry);
+            self.applied.send_replace(index + 1);
             if let Some(responder) = responder {
                 responder.send(());
             }

@@ -12,10 +12,14 @@ use openraft::{
 use proptest::prelude::*;
 use raft_log::codeq::{Decode, Encode};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
-    consensus::{state_machine::StateMachine, types::Proposal},
+    consensus::{
+        state_machine::{Own, StateMachine},
+        types::Proposal,
+    },
     id::ProposalId,
 };
 
@@ -24,8 +28,13 @@ struct InScratch;
 impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for InScratch {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let directory = tempfile::tempdir().unwrap();
-        let (store, _) = open(directory.path()).await;
-        Ok((directory, store, StateMachine::default()))
+        let (store, identity) = open(directory.path()).await;
+        let (delivered, _) = mpsc::unbounded_channel();
+        let state_machine = StateMachine::new(Own {
+            identity,
+            delivered,
+        });
+        Ok((directory, store, state_machine))
     }
 }
 

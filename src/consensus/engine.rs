@@ -1,0 +1,195 @@
+//! The replicated log on openraft.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use openraft::{SnapshotPolicy, async_runtime::watch::WatchReceiver};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tracing::info;
+
+use super::{
+    Deliveries, ProposeError, Raft, ReplicatedLog, View, formation,
+    proposer::Proposer,
+    route::Route,
+    state_machine::{Own, StateMachine},
+    store::{LogStore, record::Identity},
+    transport::{network::Peers, server::Server},
+};
+use crate::id::NodeId;
+
+/// How long a majority may take to confirm a read index.
+const READ_LIMIT: Duration = Duration::from_secs(1);
+
+/// Where a node and its peers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The cluster's name; nodes of another name are refused.
+    pub cluster: String,
+    /// Where this node listens to its peers.
+    pub listen: SocketAddr,
+    /// This node's own entry among the members.
+    pub address: String,
+    /// `host:port` of every member that the cluster starts with.
+    pub members: Vec<String>,
+    /// Where the log is kept.
+    pub directory: PathBuf,
+}
+
+/// Why the log cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot use the log in {directory}: {source}")]
+    Log {
+        directory: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot listen to peers on {listen} (cluster.listen): {source}")]
+    Listen {
+        listen: SocketAddr,
+        source: io::Error,
+    },
+    #[error("the engine does not start: {0}")]
+    Engine(String),
+}
+
+/// A running node of the replicated log; it stops when this is dropped.
+pub struct Engine {
+    node: NodeId,
+    raft: Raft,
+    store: LogStore,
+    state: StateMachine,
+    route: Route,
+    proposer: Proposer,
+    _tasks: JoinSet<()>,
+}
+
+impl Engine {
+    /// Opens the log, listens to peers, and finds or forms the cluster in the background.
+    /// `fresh` is the id that the node takes if it has no log yet: drawn at random.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(settings: Settings, fresh: NodeId) -> Result<Self, StartError> {
+        let Settings {
+            cluster,
+            listen,
+            address,
+            mut members,
+            directory,
+        } = settings;
+        members.sort();
+        let opened = LogStore::open(&directory, fresh).await;
+        let (store, identity) = opened.map_err(|source| StartError::Log { directory, source })?;
+        let Identity { node, incarnation } = identity;
+        info!(%node, incarnation, "opened the log");
+        let listener = TcpListener::bind(listen).await;
+        let listener = listener.map_err(|source| StartError::Listen { listen, source })?;
+
+        let cluster: Arc<str> = cluster.into();
+        let peers = Peers::new(cluster.clone(), node);
+        let (delivered, deliveries) = mpsc::unbounded_channel();
+        let state = StateMachine::new(Own {
+            identity,
+            delivered,
+        });
+        let raft = Raft::new(
+            node,
+            engine_config(&cluster)?,
+            peers.clone(),
+            store.clone(),
+            state.clone(),
+        );
+        let raft = raft
+            .await
+            .map_err(|error| StartError::Engine(error.to_string()))?;
+        let route = Route::new(raft.clone(), peers.clone());
+        let proposer = Proposer::start(identity, route.clone(), deliveries);
+
+        let server = Server {
+            cluster,
+            node,
+            members: members.clone(),
+            raft: raft.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::new(server).serve(listener));
+        let joining = raft.clone();
+        tasks.spawn(async move {
+            formation::join(&joining, &peers, node, &address, &members).await;
+        });
+        Ok(Self {
+            node,
+            raft,
+            store,
+            state,
+            route,
+            proposer,
+            _tasks: tasks,
+        })
+    }
+
+    /// Waits until the engine can go no further, as when its disk fails, and says why.
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_and_update().running_state {
+                return fatal.to_string();
+            }
+            if metrics.changed().await.is_err() {
+                return "the engine has stopped".to_owned();
+            }
+        }
+    }
+
+    /// Stops the engine after what it is writing.
+    pub async fn stop(self) {
+        // An engine that has failed before was reported by `failed`.
+        let _ = self.raft.shutdown().await;
+    }
+}
+
+fn engine_config(cluster: &str) -> Result<Arc<openraft::Config>, StartError> {
+    let config = openraft::Config {
+        cluster_name: cluster.to_owned(),
+        heartbeat_interval: 100,
+        election_timeout_min: 300,
+        election_timeout_max: 500,
+        max_payload_entries: 4096,
+        // The log is never replaced by a snapshot: what is removed from it is decided elsewhere.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        replication_lag_threshold: u64::MAX,
+        quorum_loss_probe_interval: Some(1000),
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        ..openraft::Config::default()
+    };
+    let config = config.validate();
+    Ok(Arc::new(
+        config.map_err(|error| StartError::Engine(error.to_string()))?,
+    ))
+}
+
+impl ReplicatedLog for Engine {
+    async fn propose(&self, body: Bytes) -> Result<u64, ProposeError> {
+        self.proposer.propose(body).await
+    }
+
+    async fn read_index(&self) -> Option<u64> {
+        self.route.clone().read_index(READ_LIMIT).await
+    }
+
+    fn deliveries(&self, index: u64) -> Deliveries {
+        Deliveries::new(self.store.clone(), self.state.clone(), index)
+    }
+
+    fn view(&self) -> View {
+        let members = self.state.members();
+        View {
+            node: self.node,
+            leader: self.route.leadership().map(|leadership| leadership.leader),
+            members,
+            committed: self.state.applied().borrow().saturating_sub(1),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The way to the leader.
+
+use std::time::Duration;
+
+use openraft::{
+    alias::WatchReceiverOf, async_runtime::watch::WatchReceiver, metrics::RaftServerMetrics,
+};
+
+use super::{
+    Raft,
+    transport::{
+        link::ANSWER_TIMEOUT,
+        message::{Reply, Request},
+        network::{Peer, Peers},
+        server,
+    },
+    types::{Proposal, TypeConfig},
+};
+use crate::id::NodeId;
+
+/// One node's leadership. What it has taken in is in the log, or on its way there, for as long as
+/// the leadership lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    term: u64,
+    pub(crate) leader: NodeId,
+}
+
+/// Finds the leader, which may be this node, and asks it.
+#[derive(Clone)]
+pub(crate) struct Route {
+    raft: Raft,
+    peers: Peers,
+    metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
+}
+
+impl Route {
+    pub(crate) fn new(raft: Raft, peers: Peers) -> Self {
+        let metrics = raft.server_metrics();
+        Self {
+            raft,
+            peers,
+            metrics,
+        }
+    }
+
+    /// The leadership that this node knows of.
+    pub(crate) fn leadership(&self) -> Option<Leadership> {
+        let metrics = self.metrics.borrow_watched();
+        let leader = metrics.current_leader?;
+        let term = metrics.vote.leader_id.term;
+        Some(Leadership { term, leader })
+    }
+
+    /// Waits until the engine reports something new.
+    pub(crate) async fn changed(&mut self) {
+        if self.metrics.changed().await.is_err() {
+            // The engine has stopped: there will be nothing new.
+            std::future::pending().await
+        }
+    }
+
+    /// Hands proposals to the leader; says whether it has taken them in. If not, they may still
+    /// have reached it.
+    pub(crate) async fn propose(self, batch: Vec<Proposal>) -> bool {
+        match self.leader() {
+            Some(Leader::Here) => server::take_in(&self.raft, batch).await,
+            Some(Leader::Peer(peer)) => {
+                let reply = peer.proposals.call(Request::Propose(batch), ANSWER_TIMEOUT);
+                matches!(reply.await, Ok(Reply::Propose(true)))
+            }
+            None => false,
+        }
+    }
+
+    /// The index up to which the log is committed at some moment after the call, confirmed by a
+    /// majority; none if none confirmed it within `limit`.
+    pub(crate) async fn read_index(self, limit: Duration) -> Option<u64> {
+        let asking = async {
+            match self.leader()? {
+                Leader::Here => server::read_index(&self.raft).await,
+                Leader::Peer(peer) => {
+                    match peer.control.call(Request::ReadIndex, limit).await.ok()? {
+                        Reply::ReadIndex(index) => index,
+                        _ => None,
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(limit, asking).await.ok()?
+    }
+
+    fn leader(&self) -> Option<Leader> {
+        let metrics = self.metrics.borrow_watched();
+        let leader = metrics.current_leader?;
+        if leader == metrics.id {
+            return Some(Leader::Here);
+        }
+        let member = metrics.membership_config.membership().get_node(&leader)?;
+        Some(Leader::Peer(self.peers.get(leader, member)))
+    }
+}
+
+enum Leader {
+    Here,
+    Peer(Peer),
+}

@@ -1,0 +1,240 @@
+//! The engine's way to its peers.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use openraft::{
+    OptionalSend, RaftNetworkFactory,
+    error::{RPCError, ReplicationClosed, StreamingError, Unreachable},
+    network::{
+        Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    },
+    raft::{
+        AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+        TransferLeaderResponse, VoteRequest, VoteResponse,
+    },
+};
+
+use super::{
+    link::Link,
+    log_lane,
+    message::{Hello, Lane, PROTOCOL, Reply, Request},
+};
+use crate::{
+    consensus::types::{Member, Snapshot, TypeConfig, Vote},
+    id::NodeId,
+};
+
+type RpcResult<T> = Result<T, RPCError<TypeConfig>>;
+type Appended = RpcResult<StreamAppendResult<TypeConfig>>;
+
+/// The links to all peers; clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Peers {
+    cluster: Arc<str>,
+    node: NodeId,
+    known: Arc<Mutex<HashMap<NodeId, Peer>>>,
+}
+
+/// One peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: String,
+    pub(crate) control: Link,
+    pub(crate) proposals: Link,
+}
+
+impl Peers {
+    pub(crate) fn new(cluster: Arc<str>, node: NodeId) -> Self {
+        Self {
+            cluster,
+            node,
+            known: Arc::default(),
+        }
+    }
+
+    /// The links to `target`, made anew when its address has changed.
+    pub(crate) fn get(&self, target: NodeId, member: &Member) -> Peer {
+        let mut known = self.known.lock().expect("nothing panics under this lock");
+        match known.get(&target) {
+            Some(peer) if peer.address == member.address => peer.clone(),
+            _ => {
+                let address = &member.address;
+                let link = |lane| Link::new(address.clone(), self.hello(Some(target), lane));
+                let peer = Peer {
+                    address: address.clone(),
+                    control: link(Lane::Control),
+                    proposals: link(Lane::Proposals),
+                };
+                known.insert(target, peer.clone());
+                peer
+            }
+        }
+    }
+
+    pub(crate) fn hello(&self, to: Option<NodeId>, lane: Lane) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            cluster: self.cluster.to_string(),
+            from: self.node,
+            to,
+            lane,
+        }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Peers {
+    type Network = Network;
+
+    async fn new_client(&mut self, target: NodeId, member: &Member) -> Network {
+        Network {
+            peer: self.get(target, member),
+            append: Append::Log(self.hello(Some(target), Lane::Log)),
+        }
+    }
+
+    async fn new_heartbeat_client(&mut self, target: NodeId, member: &Member) -> Network {
+        Network {
+            peer: self.get(target, member),
+            append: Append::Heartbeat,
+        }
+    }
+}
+
+/// What one of the engine's tasks uses to talk to one peer.
+pub(crate) struct Network {
+    peer: Peer,
+    append: Append,
+}
+
+/// How append requests travel.
+enum Append {
+    /// On a connection of their own, opened with this hello.
+    Log(Hello),
+    /// With the urgent calls.
+    Heartbeat,
+}
+
+impl Network {
+    async fn call(&self, request: Request, option: &RPCOption) -> RpcResult<Reply> {
+        let reply = self.peer.control.call(request, option.soft_ttl()).await;
+        reply.map_err(unreachable)
+    }
+}
+
+pub(crate) fn unreachable(error: io::Error) -> RPCError<TypeConfig> {
+    RPCError::Unreachable(Unreachable::new(&error))
+}
+
+fn out_of_place<T>(reply: Reply) -> RpcResult<T> {
+    let text = match reply {
+        Reply::Stopped => "the node is stopping".to_owned(),
+        other => format!("not an answer to that request: {other:?}"),
+    };
+    Err(unreachable(io::Error::other(text)))
+}
+
+impl NetVote<TypeConfig> for Network {
+    async fn vote(
+        &mut self,
+        vote: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> RpcResult<VoteResponse<TypeConfig>> {
+        match self.call(Request::Vote(vote), &option).await? {
+            Reply::Vote(response) => Ok(response),
+            other => out_of_place(other),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        vote: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> RpcResult<VoteResponse<TypeConfig>> {
+        match self.call(Request::PreVote(vote), &option).await? {
+            Reply::Vote(response) => Ok(response),
+            other => out_of_place(other),
+        }
+    }
+}
+
+impl NetStreamAppend<TypeConfig> for Network {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        requests: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, RpcResult<BoxStream<'s, Appended>>>
+    where
+        S: stream::Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            match &self.append {
+                Append::Log(hello) => log_lane::append(&self.peer.address, hello, requests).await,
+                Append::Heartbeat => Ok(self.heartbeat(requests, option.soft_ttl())),
+            }
+        })
+    }
+}
+
+impl Network {
+    fn heartbeat<'s>(
+        &'s self,
+        requests: impl stream::Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 's,
+        limit: Duration,
+    ) -> BoxStream<'s, Appended> {
+        let answers = requests.then(move |request| async move {
+            let reply = self.peer.control.call(Request::Heartbeat(request), limit);
+            match reply.await.map_err(unreachable)? {
+                Reply::Heartbeat(result) => Ok(result),
+                other => out_of_place(other),
+            }
+        });
+        answers.boxed()
+    }
+}
+
+impl NetTransferLeader<TypeConfig> for Network {
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> RpcResult<TransferLeaderResponse<TypeConfig>> {
+        match self.call(Request::TransferLeader(request), &option).await? {
+            Reply::TransferLeader(response) => Ok(response),
+            other => out_of_place(other),
+        }
+    }
+}
+
+impl NetSnapshot<TypeConfig> for Network {
+    type SnapshotData = ();
+
+    /// The log never carries a server's data: a peer whose next entry has been removed from the
+    /// log needs a full transfer, and until then is as good as unreachable.
+    async fn full_snapshot(
+        &mut self,
+        _vote: Vote,
+        _snapshot: Snapshot,
+        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let reason = "the peer needs entries that were removed from the log";
+        Err(Unreachable::from_string(reason).into())
+    }
+}
+
+impl NetBackoff<TypeConfig> for Network {
+    fn backoff(&self) -> Option<Backoff> {
+        None
+    }
+}

@@ -1,0 +1,244 @@
+//! The peer port: answers what other nodes ask, and turns strangers away.
+
+use std::{collections::HashSet, io, net::IpAddr, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use openraft::ReadPolicy;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_util::codec::{Framed, FramedParts};
+use tracing::{debug, warn};
+
+use super::{
+    link::{Frames, next_frame, send},
+    message::{
+        Call, Hello, Lane, MAX_FRAME_BYTES, MAX_HELLO_BYTES, PROTOCOL, Reply, Request, Welcome,
+        codec, decode,
+    },
+};
+use crate::{
+    consensus::{Raft, types::Proposal},
+    id::NodeId,
+};
+
+/// A node says hello at once.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections that may be open: members open three each, and those that are half-open or come
+/// from strangers end with [`HELLO_TIMEOUT`].
+const MAX_CONNECTIONS: usize = 256;
+/// Calls of one connection that may be under way.
+const CALLS_UNDER_WAY: usize = 64;
+/// Strangers whose refusal is remembered, so that each is logged once.
+const REMEMBERED_REFUSALS: usize = 1000;
+
+/// What answers on the peer port.
+pub(crate) struct Server {
+    pub(crate) cluster: Arc<str>,
+    pub(crate) node: NodeId,
+    /// The addresses that the configuration lists.
+    pub(crate) members: Vec<String>,
+    pub(crate) raft: Raft,
+}
+
+impl Server {
+    /// Serves peers for as long as the future is polled.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let (refused, mut refusals) = mpsc::channel::<(IpAddr, String)>(16);
+        let mut logged = HashSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, from)) => {
+                        let Ok(place) = places.clone().try_acquire_owned() else { continue };
+                        let (server, refused) = (self.clone(), refused.clone());
+                        tokio::spawn(async move {
+                            if let Err(reason) = server.answer(stream).await {
+                                let _ = refused.send((from.ip(), reason)).await;
+                            }
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        warn!(%error, "cannot accept a peer's connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(refusal) = refusals.recv() => {
+                    if logged.len() < REMEMBERED_REFUSALS && logged.insert(refusal.clone()) {
+                        let (from, reason) = refusal;
+                        warn!(%from, reason, "refused a connection to the peer port");
+                    }
+                }
+            }
+        }
+    }
+
+    /// One connection from hello to end; an error is why it was refused.
+    async fn answer(&self, stream: TcpStream) -> Result<(), String> {
+        let mut frames = Framed::new(stream, codec(MAX_HELLO_BYTES));
+        let hello = match timeout(HELLO_TIMEOUT, next_frame(&mut frames)).await {
+            Ok(Ok(frame)) => decode::<Hello>(&frame),
+            Ok(Err(error)) => Err(error),
+            Err(elapsed) => Err(elapsed.into()),
+        };
+        let hello = hello.map_err(|error| format!("not a node's greeting: {error}"))?;
+        let welcome: Welcome = self.check(&hello).map(|()| self.node);
+        if send(&mut frames, &welcome).await.is_err() {
+            return Ok(());
+        }
+        let from = hello.from;
+        welcome.map_err(|reason| format!("node {from}: {reason}"))?;
+        let _ = frames.get_ref().set_nodelay(true);
+        let frames = with_large_frames(frames);
+        let ended = match hello.lane {
+            Lane::Log => self.append(frames).await,
+            Lane::Control | Lane::Proposals => self.calls(frames, hello.to.is_some()).await,
+        };
+        match ended {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(format!("node {from}: {error}"))
+            }
+            Err(error) => {
+                debug!(%from, %error, "a peer's connection ended");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn check(&self, hello: &Hello) -> Result<(), String> {
+        if hello.protocol != PROTOCOL {
+            return Err("it speaks another version of the protocol".to_owned());
+        }
+        if hello.cluster != self.cluster.as_ref() {
+            return Err(format!(
+                "it belongs to cluster {:?}, this node to {:?} (cluster.name)",
+                hello.cluster, self.cluster
+            ));
+        }
+        match hello.to {
+            Some(node) if node != self.node => Err(format!(
+                "it looks for node {node}, and this one is {}",
+                self.node
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The leader's append requests, answered in order.
+    async fn append(&self, frames: Frames) -> io::Result<()> {
+        let (mut sink, frames) = frames.split();
+        let (broken, mut why) = mpsc::channel(1);
+        let requests = frames.scan(broken, |broken, frame| {
+            let request = frame.and_then(|frame| decode(&frame));
+            std::future::ready(request.map_err(|error| broken.try_send(error)).ok())
+        });
+        let mut answers = self.raft.stream_append(requests).boxed();
+        while let Some(Ok(answer)) = answers.next().await {
+            send(&mut sink, &answer).await?;
+        }
+        why.recv().await.map_or(Ok(()), Err)
+    }
+
+    /// Calls: proposals in their order, others side by side.
+    async fn calls(&self, frames: Frames, is_addressed: bool) -> io::Result<()> {
+        let (mut sink, mut frames) = frames.split();
+        let (replies, mut outgoing) = mpsc::channel(CALLS_UNDER_WAY);
+        let under_way = Arc::new(Semaphore::new(CALLS_UNDER_WAY));
+        let reading = async {
+            loop {
+                let Call { number, content } = decode(&next_frame(&mut frames).await?)?;
+                let replies = replies.clone();
+                let reply = move |content| async move {
+                    let _ = replies.send(Call { number, content }).await;
+                };
+                match content {
+                    Request::Propose(batch) if is_addressed => {
+                        reply(Reply::Propose(take_in(&self.raft, batch).await)).await;
+                    }
+                    Request::Probe => {
+                        reply(Reply::Probe {
+                            is_member: self.raft.is_initialized().await.unwrap_or(true),
+                            members: self.members.clone(),
+                        })
+                        .await;
+                    }
+                    request if is_addressed => {
+                        let permit = under_way.clone().acquire_owned().await;
+                        let raft = self.raft.clone();
+                        tokio::spawn(async move {
+                            reply(handle(&raft, request).await).await;
+                            drop(permit);
+                        });
+                    }
+                    _ => {
+                        return Err(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            "not for anybody",
+                        ));
+                    }
+                }
+            }
+        };
+        let writing = async {
+            while let Some(reply) = outgoing.recv().await {
+                send(&mut sink, &reply).await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            ended = reading => ended,
+            ended = writing => ended,
+        }
+    }
+}
+
+/// Hands proposals to the engine if this node leads. They may still be lost with the leadership.
+pub(crate) async fn take_in(raft: &Raft, batch: Vec<Proposal>) -> bool {
+    raft.is_leader() && raft.client_write_many(batch).await.is_ok()
+}
+
+/// How far the log is committed, confirmed by a majority; none if this node does not lead one.
+pub(crate) async fn read_index(raft: &Raft) -> Option<u64> {
+    let (read, _applied) = raft.get_read_log_id(ReadPolicy::ReadIndex).await.ok()?;
+    Some(read.index())
+}
+
+async fn handle(raft: &Raft, request: Request) -> Reply {
+    let answer = match request {
+        Request::PreVote(request) => raft.pre_vote(request).await.ok().map(Reply::Vote),
+        Request::Vote(request) => raft.vote(request).await.ok().map(Reply::Vote),
+        Request::Heartbeat(request) => {
+            let requests = futures::stream::iter([request]);
+            let mut answers = raft.stream_append(requests).boxed();
+            let answer = answers.next().await.and_then(Result::ok);
+            answer.map(Reply::Heartbeat)
+        }
+        Request::TransferLeader(request) => {
+            let response = raft.handle_transfer_leader(request).await;
+            response.ok().map(Reply::TransferLeader)
+        }
+        Request::ReadIndex => Some(Reply::ReadIndex(read_index(raft).await)),
+        Request::Propose(_) | Request::Probe => unreachable!("answered in their order"),
+    };
+    answer.unwrap_or(Reply::Stopped)
+}
+
+fn with_large_frames(frames: Frames) -> Frames {
+    let FramedParts {
+        io,
+        mut codec,
+        read_buf,
+        write_buf,
+        ..
+    } = frames.into_parts();
+    codec.set_max_frame_length(MAX_FRAME_BYTES);
+    let mut parts = FramedParts::new::<bytes::Bytes>(io, codec);
+    parts.read_buf = read_buf;
+    parts.write_buf = write_buf;
+    Framed::from_parts(parts)
+}

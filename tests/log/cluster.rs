@@ -1,0 +1,94 @@
+//! A cluster of log nodes in this process.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::time::timeout;
+use trireme::consensus::{Delivered, Engine, ReplicatedLog, Settings};
+
+/// What a test waits for comes well within this time, or not at all.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+pub(crate) struct Cluster {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) nodes: Vec<Option<Engine>>,
+    scratch: TempDir,
+}
+
+impl Cluster {
+    /// A cluster none of whose nodes has started.
+    pub(crate) fn new(size: usize) -> Self {
+        // Held together until all are known, so that each is another one.
+        let ports: Vec<_> = (0..size)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        Self {
+            addresses: ports.iter().map(|p| p.local_addr().unwrap()).collect(),
+            nodes: (0..size).map(|_| None).collect(),
+            scratch: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) async fn started(size: usize) -> Self {
+        let mut cluster = Self::new(size);
+        for node in 0..size {
+            cluster.start(node).await;
+        }
+        cluster.node(0).propose(Bytes::new()).await.ok();
+        for node in 0..size {
+            cluster.wait_for_majority(node).await;
+        }
+        cluster
+    }
+
+    pub(crate) fn settings(&self, node: usize) -> Settings {
+        Settings {
+            cluster: "test".to_owned(),
+            listen: self.addresses[node],
+            address: self.addresses[node].to_string(),
+            members: self.addresses.iter().map(ToString::to_string).collect(),
+            directory: self.scratch.path().join(node.to_string()),
+        }
+    }
+
+    pub(crate) async fn start(&mut self, node: usize) {
+        let fresh = (100 + node as u64).into();
+        let started = Engine::start(self.settings(node), fresh).await;
+        self.nodes[node] = Some(started.unwrap());
+    }
+
+    pub(crate) async fn stop(&mut self, node: usize) {
+        self.nodes[node].take().unwrap().stop().await;
+    }
+
+    pub(crate) fn node(&self, node: usize) -> &Engine {
+        self.nodes[node].as_ref().unwrap()
+    }
+
+    pub(crate) async fn wait_for_majority(&self, node: usize) {
+        let waiting = async {
+            while self.node(node).read_index().await.is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(LIMIT, waiting).await.expect("a majority");
+    }
+
+    /// The first `count` entries that a node delivers.
+    pub(crate) async fn delivered(&self, node: usize, count: usize) -> Vec<Delivered> {
+        let mut deliveries = self.node(node).deliveries(0);
+        let mut all = Vec::new();
+        while all.len() < count {
+            let next = timeout(LIMIT, deliveries.next()).await;
+            all.push(
+                next.unwrap_or_else(|_| panic!("only {} entries", all.len()))
+                    .unwrap(),
+            );
+        }
+        all
+    }
+}

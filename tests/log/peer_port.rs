@@ -1,0 +1,69 @@
+//! Strangers on the peer port.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use trireme::consensus::{Engine, ReplicatedLog};
+
+use crate::cluster::{Cluster, LIMIT};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_is_survived() {
+    let cluster = Cluster::started(3).await;
+    let mut oversize = 0x7fff_ffff_u32.to_be_bytes().to_vec();
+    oversize.extend([0; 64]);
+    let mut nonsense = 64_u32.to_be_bytes().to_vec();
+    nonsense.extend([0xee; 64]);
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &oversize,
+        &nonsense,
+        b"\0",
+        b"",
+    ] {
+        let mut stranger = TcpStream::connect(cluster.addresses[0]).await.unwrap();
+        stranger.write_all(bytes).await.unwrap();
+        stranger.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let closed = timeout(LIMIT, stranger.read_to_end(&mut answer)).await;
+        // Refused without a word, by an orderly end or by a reset.
+        drop(closed.expect("the node closes the connection"));
+        assert_eq!(answer, b"");
+    }
+    cluster
+        .node(0)
+        .propose(Bytes::from("still here"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_that_says_nothing_is_let_go() {
+    let cluster = Cluster::started(3).await;
+    let mut stranger = TcpStream::connect(cluster.addresses[0]).await.unwrap();
+    let mut answer = Vec::new();
+    let closed = timeout(Duration::from_secs(5), stranger.read_to_end(&mut answer)).await;
+    closed.expect("the node closes the connection").unwrap();
+}
+
+/// A node of another cluster that was given this one's addresses takes no part in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_another_cluster_stays_outside() {
+    let cluster = Cluster::started(3).await;
+    let elsewhere = Cluster::new(1);
+    let mut settings = elsewhere.settings(0);
+    settings.cluster = "another".to_owned();
+    settings
+        .members
+        .extend(cluster.addresses.iter().map(ToString::to_string));
+    let stranger = Engine::start(settings, 999.into()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(stranger.view().members, []);
+    assert_eq!(stranger.view().leader, None);
+    assert_eq!(cluster.node(0).view().members.len(), 3);
+}

@@ -1,0 +1,83 @@
+//! With and without a majority.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+use trireme::consensus::{ProposeError, ReplicatedLog};
+
+use crate::cluster::{Cluster, LIMIT};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_majority_every_proposal_has_its_answer_within_a_second() {
+    let mut cluster = Cluster::started(3).await;
+    cluster.stop(0).await;
+    cluster.stop(1).await;
+    let alone = cluster.node(2);
+    let start = Instant::now();
+    let mut answers = Vec::new();
+    while start.elapsed() < Duration::from_secs(3) {
+        let asked = Instant::now();
+        let answer = alone.propose(Bytes::from("nobody hears")).await;
+        assert!(matches!(
+            answer,
+            Err(ProposeError::NoQuorum | ProposeError::Unknown)
+        ));
+        assert!(
+            asked.elapsed() < Duration::from_millis(1100),
+            "{answer:?} took {:?}",
+            asked.elapsed()
+        );
+        answers.push(answer);
+    }
+    assert_eq!(answers.last(), Some(&Err(ProposeError::NoQuorum)));
+    let asked = Instant::now();
+    assert_eq!(alone.read_index().await, None);
+    assert!(asked.elapsed() < Duration::from_millis(1100));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proposal_of_unknown_outcome_is_delivered_once_when_the_majority_is_back() {
+    let mut cluster = Cluster::started(3).await;
+    let leader = cluster.node(0).view().leader.unwrap();
+    let leads = (0..3)
+        .find(|node| cluster.node(*node).view().node == leader)
+        .unwrap();
+    let others: Vec<_> = (0..3).filter(|node| *node != leads).collect();
+    for node in &others {
+        cluster.stop(*node).await;
+    }
+    let answer = cluster.node(leads).propose(Bytes::from("perhaps")).await;
+    assert_eq!(answer, Err(ProposeError::Unknown));
+    for node in &others {
+        cluster.start(*node).await;
+    }
+    let after = timeout(LIMIT, async {
+        loop {
+            if let Ok(index) = cluster.node(leads).propose(Bytes::from("after")).await {
+                return index;
+            }
+        }
+    });
+    let after = after.await.unwrap();
+    for node in 0..3 {
+        let delivered = cluster.delivered(node, 3).await;
+        let bodies: Vec<_> = delivered.iter().map(|entry| &entry.body[..]).collect();
+        assert_eq!(bodies, [&b""[..], b"perhaps", b"after"]);
+        assert_eq!(delivered[2].index, after);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_index_covers_what_was_acknowledged_anywhere() {
+    let cluster = Cluster::started(3).await;
+    for round in 0..30 {
+        let index = cluster
+            .node(round % 3)
+            .propose(Bytes::from("x"))
+            .await
+            .unwrap();
+        let read = cluster.node((round + 1) % 3).read_index().await.unwrap();
+        assert!(read >= index, "{read} is before {index}");
+    }
+}
