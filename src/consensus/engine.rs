@@ -151,9 +151,9 @@ impl Engine {
 fn engine_config(cluster: &str) -> Result<Arc<openraft::Config>, StartError> {
     let config = openraft::Config {
         cluster_name: cluster.to_owned(),
-        heartbeat_interval: 100,
-        election_timeout_min: 300,
-        election_timeout_max: 500,
+        heartbeat_interval: 50,
+        election_timeout_min: 200,
+        election_timeout_max: 300,
         max_payload_entries: 4096,
         // The log is never replaced by a snapshot: what is removed from it is decided elsewhere.
         snapshot_policy: SnapshotPolicy::Never,

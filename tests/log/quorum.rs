@@ -81,3 +81,19 @@ async fn a_read_index_covers_what_was_acknowledged_anywhere() {
         assert!(read >= index, "{read} is before {index}");
     }
 }
+
+/// A new leader refuses proposals until a majority has answered it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_new_leader_refuses_is_soon_sent_again() {
+    let mut cluster = Cluster::new(3);
+    for node in 0..3 {
+        cluster.start(node).await;
+    }
+    let asked = Instant::now();
+    cluster.node(0).propose(Bytes::new()).await.unwrap();
+    assert!(
+        asked.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        asked.elapsed()
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, io, net::IpAddr, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use openraft::ReadPolicy;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -197,9 +197,23 @@ impl Server {
     }
 }
 
-/// Hands proposals to the engine if this node leads. They may still be lost with the leadership.
+/// Hands proposals to the engine, which takes them in together if this node leads and a majority
+/// has lately said so. They may still be lost with the leadership.
 pub(crate) async fn take_in(raft: &Raft, batch: Vec<Proposal>) -> bool {
-    raft.is_leader() && raft.client_write_many(batch).await.is_ok()
+    if !raft.is_leader() {
+        return false;
+    }
+    let Ok(mut outcomes) = raft.client_write_many(batch).await else {
+        return false;
+    };
+    // The engine handles one message after the other: when it has answered this one, it has
+    // refused the batch already or not at all.
+    let is_handled = raft.with_raft_state(|_| ()).await.is_ok();
+    let is_refused = matches!(
+        outcomes.next().now_or_never(),
+        Some(Some(Ok(Err(_)) | Err(_)))
+    );
+    is_handled && !is_refused
 }
 
 /// How far the log is committed, confirmed by a majority; none if this node does not lead one.
