@@ -27,7 +27,10 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader, stdin},
     sync::watch,
 };
-use trireme::consensus::{Delivered, Engine, ReplicatedLog, Settings};
+use trireme::{
+    config::Cluster,
+    consensus::{Delivered, Engine, ReplicatedLog},
+};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -38,8 +41,8 @@ async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().context("DIRECTORY is missing")?);
     let address = arguments.next().context("ADDRESS is missing")?;
-    let settings = Settings {
-        cluster: "log".to_owned(),
+    let settings = Cluster {
+        name: "log".to_owned(),
         listen: address.parse()?,
         address,
         members: arguments.collect(),

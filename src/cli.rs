@@ -8,6 +8,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{config::Config, node};
 
+/// What is logged unless `TRIREME_LOG` says otherwise. The log's engine repeats itself for as long
+/// as a peer is away; what matters of that is told once by `consensus`.
+const LOGGED: &str = "info,openraft=error,raft_log=warn,chunked_wal=warn";
+
 /// Synchronous multi-master for stock MySQL and MariaDB servers.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -43,7 +47,7 @@ pub fn main() -> ExitCode {
 
 fn run(path: &std::path::Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    let filter = EnvFilter::try_from_env("TRIREME_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("TRIREME_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -10,6 +10,8 @@ use std::{
 
 use serde::Deserialize;
 
+const MAX_NAME_BYTES: usize = 64;
+
 /// A configuration that has been checked: every value in it can be used as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -20,6 +22,23 @@ pub struct Config {
     pub server_address: String,
     /// How long a connection to the server may take before the client is told it is unreachable.
     pub server_connect_timeout: Duration,
+    /// The cluster that this node is a member of; none for a node that stands alone.
+    pub cluster: Option<Cluster>,
+}
+
+/// This node's place in its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Nodes of another name are refused.
+    pub name: String,
+    /// This node's own entry among the members.
+    pub address: String,
+    /// `host:port` of every node that the cluster starts with.
+    pub members: Vec<String>,
+    /// Where this node listens to the others.
+    pub listen: SocketAddr,
+    /// Where it keeps its copy of the log.
+    pub directory: PathBuf,
 }
 
 /// Why a configuration cannot be used.
@@ -38,6 +57,8 @@ pub enum ConfigError {
         value: String,
         reason: &'static str,
     },
+    #[error("{0} is missing")]
+    Missing(&'static str),
 }
 
 impl Config {
@@ -52,12 +73,13 @@ impl Config {
 
     /// Checks a configuration given as TOML text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let Raw { client, server } = toml::from_str(text)?;
-        let listen = client.listen.parse().map_err(|_| ConfigError::Value {
-            key: "client.listen",
-            value: client.listen,
-            reason: "expected an address and a port, such as \"0.0.0.0:3306\"",
-        })?;
+        let raw: Raw = toml::from_str(text)?;
+        let Raw {
+            client,
+            server,
+            cluster,
+        } = raw;
+        let listen = socket_address("client.listen", client.listen)?;
         if !is_host_and_port(&server.address) {
             return Err(ConfigError::Value {
                 key: "server.address",
@@ -76,8 +98,58 @@ impl Config {
             listen,
             server_address: server.address,
             server_connect_timeout: Duration::from_millis(server.connect_timeout_ms),
+            cluster: cluster.map(Cluster::check).transpose()?,
         })
     }
+}
+
+impl Cluster {
+    fn check(raw: RawCluster) -> Result<Self, ConfigError> {
+        let RawCluster {
+            name,
+            address,
+            members,
+            listen,
+            directory,
+        } = raw;
+        let address = address.ok_or(ConfigError::Missing("cluster.address"))?;
+        let value = |key, value: &str, reason| ConfigError::Value {
+            key,
+            value: value.to_owned(),
+            reason,
+        };
+        if let Some(member) = members.iter().find(|m| !is_host_and_port(m)) {
+            let reason = "expected hosts and ports, such as \"db1:4567\"";
+            return Err(value("cluster.members", member, reason));
+        }
+        if let Some(member) = (1..members.len()).find(|at| members[..*at].contains(&members[*at])) {
+            let reason = "stands there twice";
+            return Err(value("cluster.members", &members[member], reason));
+        }
+        if !members.contains(&address) {
+            let reason = "expected one of cluster.members, word for word";
+            return Err(value("cluster.address", &address, reason));
+        }
+        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+            let reason = "expected a name of 1 to 64 bytes";
+            return Err(value("cluster.name", &name, reason));
+        }
+        Ok(Self {
+            name,
+            address,
+            members,
+            listen: socket_address("cluster.listen", listen)?,
+            directory,
+        })
+    }
+}
+
+fn socket_address(key: &'static str, value: String) -> Result<SocketAddr, ConfigError> {
+    value.parse().map_err(|_| ConfigError::Value {
+        key,
+        value,
+        reason: "expected an address and a port, such as \"0.0.0.0:3306\"",
+    })
 }
 
 fn is_host_and_port(address: &str) -> bool {
@@ -92,6 +164,7 @@ fn is_host_and_port(address: &str) -> bool {
 struct Raw {
     client: RawClient,
     server: RawServer,
+    cluster: Option<RawCluster>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +178,28 @@ struct RawClient {
 struct RawServer {
     address: String,
     connect_timeout_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawCluster {
+    name: String,
+    address: Option<String>,
+    members: Vec<String>,
+    listen: String,
+    directory: PathBuf,
+}
+
+impl Default for RawCluster {
+    fn default() -> Self {
+        Self {
+            name: "trireme".to_owned(),
+            address: None,
+            members: Vec::new(),
+            listen: "0.0.0.0:4567".to_owned(),
+            directory: "/var/lib/trireme".into(),
+        }
+    }
 }
 
 impl Default for RawClient {
@@ -132,16 +227,25 @@ mod tests {
 
     #[test]
     fn the_example_states_the_defaults() {
+        let needed =
+            "[cluster]\naddress = 'db1:4567'\nmembers = ['db1:4567', 'db2:4567', 'db3:4567']";
         assert_eq!(
             Config::parse(EXAMPLE).unwrap(),
-            Config::parse("").unwrap(),
+            Config::parse(needed).unwrap(),
             "config.example.toml and the defaults differ"
         );
     }
 
     #[test]
     fn the_example_names_every_key() {
-        for key in ["listen", "address", "connect_timeout_ms"] {
+        for key in [
+            "listen",
+            "address",
+            "connect_timeout_ms",
+            "name",
+            "members",
+            "directory",
+        ] {
             assert!(
                 EXAMPLE.lines().any(|l| l.starts_with(&format!("{key} = "))),
                 "{key} is missing"
@@ -163,6 +267,24 @@ mod tests {
             ("[server]\nadress = \"db1:3306\"", "unknown field `adress`"),
             ("[sever]", "unknown field `sever`"),
             ("[client", "not valid"),
+            ("[cluster]", "cluster.address is missing"),
+            ("[cluster]\naddress = 'a:1'", "cluster.address"),
+            (
+                "[cluster]\naddress = 'a:1'\nmembers = ['a']",
+                "cluster.members",
+            ),
+            (
+                "[cluster]\naddress = 'a:1'\nmembers = ['a:1', 'b:1', 'a:1']",
+                "twice",
+            ),
+            (
+                "[cluster]\naddress = 'a:1'\nmembers = ['a:1']\nname = ''",
+                "cluster.name",
+            ),
+            (
+                "[cluster]\naddress = 'a:1'\nmembers = ['a:1']\nlisten = 'a:1'",
+                "cluster.listen",
+            ),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text:?} gave {error:?}");

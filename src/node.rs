@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 use tracing::info;
 
-use crate::{config::Config, frontend};
+use crate::{config::Config, consensus::Engine, frontend};
 
 /// Runs a node until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// The address for clients cannot be bound.
+/// An address cannot be bound, or the log cannot be opened or written.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -24,12 +24,30 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             config.listen
         )
     })?;
+    let log = match &config.cluster {
+        Some(cluster) => Some(Engine::start(cluster.clone(), rand::random::<u64>().into()).await?),
+        None => None,
+    };
     info!(listen = %config.listen, server = %config.server_address, "node started");
-    tokio::select! {
-        () = frontend::serve(listener, Arc::new(config)) => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let failure = tokio::select! {
+        () = frontend::serve(listener, Arc::new(config)) => None,
+        reason = failed(log.as_ref()) => Some(reason),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    if let Some(log) = log {
+        log.stop().await;
     }
-    info!("node stopped");
+    match failure {
+        Some(reason) => bail!("the replicated log has failed: {reason}"),
+        None => info!("node stopped"),
+    }
     Ok(())
+}
+
+async fn failed(log: Option<&Engine>) -> String {
+    match log {
+        Some(log) => log.failed().await,
+        None => std::future::pending().await,
+    }
 }

@@ -15,25 +15,10 @@ use super::{
     store::{LogStore, record::Identity},
     transport::{network::Peers, server::Server},
 };
-use crate::id::NodeId;
+use crate::{config::Cluster, id::NodeId};
 
 /// How long a majority may take to confirm a read index.
 const READ_LIMIT: Duration = Duration::from_secs(1);
-
-/// Where a node and its peers are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The cluster's name; nodes of another name are refused.
-    pub cluster: String,
-    /// Where this node listens to its peers.
-    pub listen: SocketAddr,
-    /// This node's own entry among the members.
-    pub address: String,
-    /// `host:port` of every member that the cluster starts with.
-    pub members: Vec<String>,
-    /// Where the log is kept.
-    pub directory: PathBuf,
-}
 
 /// Why the log cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -69,14 +54,14 @@ impl Engine {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(settings: Settings, fresh: NodeId) -> Result<Self, StartError> {
-        let Settings {
-            cluster,
+    pub async fn start(cluster: Cluster, fresh: NodeId) -> Result<Self, StartError> {
+        let Cluster {
+            name,
             listen,
             address,
             mut members,
             directory,
-        } = settings;
+        } = cluster;
         members.sort();
         let opened = LogStore::open(&directory, fresh).await;
         let (store, identity) = opened.map_err(|source| StartError::Log { directory, source })?;
@@ -85,8 +70,8 @@ impl Engine {
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|source| StartError::Listen { listen, source })?;
 
-        let cluster: Arc<str> = cluster.into();
-        let peers = Peers::new(cluster.clone(), node);
+        let name: Arc<str> = name.into();
+        let peers = Peers::new(name.clone(), node);
         let (delivered, deliveries) = mpsc::unbounded_channel();
         let state = StateMachine::new(Own {
             identity,
@@ -94,7 +79,7 @@ impl Engine {
         });
         let raft = Raft::new(
             node,
-            engine_config(&cluster)?,
+            engine_config(&name)?,
             peers.clone(),
             store.clone(),
             state.clone(),
@@ -106,7 +91,7 @@ impl Engine {
         let proposer = Proposer::start(identity, route.clone(), deliveries);
 
         let server = Server {
-            cluster,
+            cluster: name,
             node,
             members: members.clone(),
             raft: raft.clone(),
@@ -117,6 +102,7 @@ impl Engine {
         tasks.spawn(async move {
             formation::join(&joining, &peers, node, &address, &members).await;
         });
+        tasks.spawn(report_leaders(route.clone()));
         Ok(Self {
             node,
             raft,
@@ -145,6 +131,22 @@ impl Engine {
     pub async fn stop(self) {
         // An engine that has failed before was reported by `failed`.
         let _ = self.raft.shutdown().await;
+    }
+}
+
+/// Logs who leads, when that changes.
+async fn report_leaders(mut route: Route) {
+    let mut reported = None;
+    loop {
+        let leader = route.leadership().map(|leadership| leadership.leader);
+        if leader != reported {
+            match leader {
+                Some(leader) => info!(%leader, "the cluster has a leader"),
+                None => info!("the cluster has no leader"),
+            }
+            reported = leader;
+        }
+        route.changed().await;
     }
 }
 

@@ -19,7 +19,7 @@ use std::future::Future;
 use bytes::Bytes;
 
 pub use deliveries::{Delivered, Deliveries};
-pub use engine::{Engine, Settings, StartError};
+pub use engine::{Engine, StartError};
 use state_machine::StateMachine;
 pub use types::{Member, Proposal, TypeConfig};
 

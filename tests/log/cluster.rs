@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::time::timeout;
-use trireme::consensus::{Delivered, Engine, ReplicatedLog, Settings};
+use trireme::{
+    config,
+    consensus::{Delivered, Engine, ReplicatedLog},
+};
 
 /// What a test waits for comes well within this time, or not at all.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -45,9 +48,9 @@ impl Cluster {
         cluster
     }
 
-    pub(crate) fn settings(&self, node: usize) -> Settings {
-        Settings {
-            cluster: "test".to_owned(),
+    pub(crate) fn settings(&self, node: usize) -> config::Cluster {
+        config::Cluster {
+            name: "test".to_owned(),
             listen: self.addresses[node],
             address: self.addresses[node].to_string(),
             members: self.addresses.iter().map(ToString::to_string).collect(),

@@ -57,7 +57,7 @@ async fn a_node_of_another_cluster_stays_outside() {
     let cluster = Cluster::started(3).await;
     let elsewhere = Cluster::new(1);
     let mut settings = elsewhere.settings(0);
-    settings.cluster = "another".to_owned();
+    settings.name = "another".to_owned();
     settings
         .members
         .extend(cluster.addresses.iter().map(ToString::to_string));

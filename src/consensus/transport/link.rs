@@ -16,11 +16,12 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tracing::{info, warn};
 
 use crate::id::NodeId;
 
 use super::message::{
-    Call, Hello, MAX_FRAME_BYTES, Reply, Request, Welcome, codec, decode, encode,
+    Call, Hello, Lane, MAX_FRAME_BYTES, Reply, Request, Welcome, codec, decode, encode,
 };
 
 pub(crate) type Frames = Framed<TcpStream, LengthDelimitedCodec>;
@@ -121,8 +122,17 @@ impl Link {
 
 /// Serves calls over one connection after the other.
 async fn keep(address: String, hello: Hello, mut queue: mpsc::Receiver<Waiting>) {
+    let is_told = hello.lane == Lane::Control;
+    let mut was_reached = None;
     while let Some(first) = queue.recv().await {
-        match dial(&address, &hello).await {
+        let dialed = dial(&address, &hello).await;
+        if is_told && was_reached.replace(dialed.is_ok()) != Some(dialed.is_ok()) {
+            match &dialed {
+                Ok(_) => info!(peer = address, "reached a peer"),
+                Err(error) => warn!(peer = address, %error, "cannot reach a peer"),
+            }
+        }
+        match dialed {
             Ok((_, frames)) => converse(frames, first, &mut queue).await,
             Err(error) => {
                 let mut failed = Some(first);
