@@ -1,6 +1,6 @@
 //! The replicated log on openraft.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use openraft::{SnapshotPolicy, async_runtime::watch::WatchReceiver};
@@ -13,12 +13,12 @@ use super::{
     route::Route,
     state_machine::{Own, StateMachine},
     store::{LogStore, record::Identity},
-    transport::{network::Peers, server::Server},
+    transport::{
+        network::Peers,
+        server::{READ_LIMIT, Server},
+    },
 };
 use crate::{config::Cluster, id::NodeId};
-
-/// How long a majority may take to confirm a read index.
-const READ_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why the log cannot start.
 #[derive(Debug, thiserror::Error)]

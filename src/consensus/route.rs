@@ -76,18 +76,13 @@ impl Route {
     /// The index up to which the log is committed at some moment after the call, confirmed by a
     /// majority; none if none confirmed it within `limit`.
     pub(crate) async fn read_index(self, limit: Duration) -> Option<u64> {
-        let asking = async {
-            match self.leader()? {
-                Leader::Here => server::read_index(&self.raft).await,
-                Leader::Peer(peer) => {
-                    match peer.control.call(Request::ReadIndex, limit).await.ok()? {
-                        Reply::ReadIndex(index) => index,
-                        _ => None,
-                    }
-                }
-            }
-        };
-        tokio::time::timeout(limit, asking).await.ok()?
+        match self.leader()? {
+            Leader::Here => server::read_index(&self.raft, limit).await,
+            Leader::Peer(peer) => match peer.control.call(Request::ReadIndex, limit).await {
+                Ok(Reply::ReadIndex(index)) => index,
+                _ => None,
+            },
+        }
     }
 
     fn leader(&self) -> Option<Leader> {

@@ -21,8 +21,8 @@ use crate::consensus::types::TypeConfig;
 
 type Appended = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
 
-/// Requests that may be under way at once; the peer's engine takes as many.
-const PIPELINED: usize = 64;
+/// Requests that may be under way at once: what a peer that cannot keep up has to hold.
+const PIPELINED: usize = 16;
 
 /// Sends `requests` as they come and yields the peer's answers in the same order, until the
 /// requests end, the peer turns one down, or the connection fails.

@@ -31,6 +31,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_CONNECTIONS: usize = 256;
 /// Calls of one connection that may be under way.
 const CALLS_UNDER_WAY: usize = 64;
+/// Who asks for a read index does not wait longer for it.
+pub(crate) const READ_LIMIT: Duration = Duration::from_secs(1);
 /// Strangers whose refusal is remembered, so that each is logged once.
 const REMEMBERED_REFUSALS: usize = 1000;
 
@@ -216,9 +218,11 @@ pub(crate) async fn take_in(raft: &Raft, batch: Vec<Proposal>) -> bool {
     is_handled && !is_refused
 }
 
-/// How far the log is committed, confirmed by a majority; none if this node does not lead one.
-pub(crate) async fn read_index(raft: &Raft) -> Option<u64> {
-    let (read, _applied) = raft.get_read_log_id(ReadPolicy::ReadIndex).await.ok()?;
+/// How far the log is committed, confirmed by a majority; none if this node does not lead one, or
+/// it does not confirm within `limit`.
+pub(crate) async fn read_index(raft: &Raft, limit: Duration) -> Option<u64> {
+    let asking = raft.get_read_log_id(ReadPolicy::ReadIndex);
+    let (read, _applied) = timeout(limit, asking).await.ok()?.ok()?;
     Some(read.index())
 }
 
@@ -236,7 +240,7 @@ async fn handle(raft: &Raft, request: Request) -> Reply {
             let response = raft.handle_transfer_leader(request).await;
             response.ok().map(Reply::TransferLeader)
         }
-        Request::ReadIndex => Some(Reply::ReadIndex(read_index(raft).await)),
+        Request::ReadIndex => Some(Reply::ReadIndex(read_index(raft, READ_LIMIT).await)),
         Request::Propose(_) | Request::Probe => unreachable!("answered in their order"),
     };
     answer.unwrap_or(Reply::Stopped)
