@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{
     state_machine::StateMachine,
     store::LogStore,
-    types::{Entry, Proposal},
+    types::{Entry, LogId, Proposal},
 };
 use crate::id::ProposalId;
 
@@ -27,7 +27,7 @@ pub struct Delivered {
 pub struct Deliveries {
     store: LogStore,
     state: StateMachine,
-    applied: watch::Receiver<u64>,
+    applied: watch::Receiver<Option<LogId>>,
     next: u64,
     read: VecDeque<Entry>,
 }
@@ -52,21 +52,56 @@ impl Deliveries {
         loop {
             while let Some(entry) = self.read.pop_front() {
                 let index = entry.log_id.index;
-                if index != self.next {
-                    let reason = format!("the log no longer has entry {}", self.next);
-                    return Err(io::Error::new(io::ErrorKind::NotFound, reason));
-                }
-                self.next += 1;
+                self.next = index + 1;
                 if let EntryPayload::Normal(Proposal { id, body, .. }) = entry.payload
                     && !self.state.is_duplicate(index)
                 {
                     return Ok(Delivered { index, id, body });
                 }
             }
-            let applied = self.applied.wait_for(|applied| *applied > self.next).await;
+            let reached = |applied: &Option<LogId>| applied.is_some_and(|id| id.index >= self.next);
+            let applied = self.applied.wait_for(reached).await;
             let applied = *applied.map_err(|_| io::Error::other("the node is stopping"))?;
-            let entries = self.store.limited_get_log_entries(self.next, applied);
-            self.read = entries.await?.into();
+            let end = applied.map_or(0, |id| id.index + 1);
+            let entries = self.store.limited_get_log_entries(self.next, end).await?;
+            if entries.first().map(|entry| entry.log_id.index) != Some(self.next) {
+                let reason = format!("the log no longer has entry {}", self.next);
+                return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+            }
+            self.read = entries.into();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::{
+        entry::RaftEntry,
+        storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
+        testing::common::log_id,
+    };
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::consensus::{state_machine::Own, types::TypeConfig};
+
+    #[tokio::test]
+    async fn a_reader_is_told_when_its_place_was_removed_from_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, identity) = LogStore::open(directory.path(), 7.into()).await.unwrap();
+        let (delivered, _) = mpsc::unbounded_channel();
+        let mut state = StateMachine::new(Own {
+            identity,
+            delivered,
+        });
+        let id = |index| log_id::<TypeConfig>(1, 7.into(), index);
+        let entries: Vec<Entry> = (0..3).map(|index| Entry::new_blank(id(index))).collect();
+        store.blocking_append(entries.clone()).await.unwrap();
+        let applied = entries.into_iter().map(|entry| Ok((entry, None)));
+        state.apply(futures::stream::iter(applied)).await.unwrap();
+        store.purge(id(2)).await.unwrap();
+        let mut deliveries = Deliveries::new(store, state, 0);
+        let error = deliveries.next().await.unwrap_err();
+        assert_eq!(error.to_string(), "the log no longer has entry 1");
     }
 }

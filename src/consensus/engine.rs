@@ -191,7 +191,7 @@ impl ReplicatedLog for Engine {
             node: self.node,
             leader: self.route.leadership().map(|leadership| leadership.leader),
             members,
-            committed: self.state.applied().borrow().saturating_sub(1),
+            committed: self.state.applied().borrow().map_or(0, |id| id.index),
         }
     }
 }

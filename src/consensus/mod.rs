@@ -21,7 +21,8 @@ use bytes::Bytes;
 pub use deliveries::{Delivered, Deliveries};
 pub use engine::{Engine, StartError};
 use state_machine::StateMachine;
-pub use types::{Member, Proposal, TypeConfig};
+pub use types::Member;
+use types::TypeConfig;
 
 use crate::id::NodeId;
 

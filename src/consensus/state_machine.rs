@@ -13,7 +13,6 @@ use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
     storage::{EntryResponder, RaftStateMachine},
 };
-
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -27,8 +26,8 @@ use crate::id::{NodeId, ProposalId};
 #[derive(Debug, Clone)]
 pub(crate) struct StateMachine {
     state: Arc<Mutex<State>>,
-    /// The index of the first entry that is not applied.
-    applied: watch::Sender<u64>,
+    /// Changes with the state, under its lock.
+    applied: watch::Sender<Option<LogId>>,
     own: Own,
 }
 
@@ -49,7 +48,6 @@ pub(crate) struct OwnDelivered {
 
 #[derive(Debug, Default)]
 struct State {
-    applied: Option<LogId>,
     membership: StoredMembership,
     once: Once,
     /// Indexes of the entries that are not delivered because an earlier copy was.
@@ -61,13 +59,13 @@ impl StateMachine {
     pub(crate) fn new(own: Own) -> Self {
         Self {
             state: Arc::default(),
-            applied: watch::Sender::new(0),
+            applied: watch::Sender::new(None),
             own,
         }
     }
 
-    /// Follows the index of the first entry that is not applied.
-    pub(crate) fn applied(&self) -> watch::Receiver<u64> {
+    /// Follows the last entry that is applied.
+    pub(crate) fn applied(&self) -> watch::Receiver<Option<LogId>> {
         self.applied.subscribe()
     }
 
@@ -101,7 +99,7 @@ impl StateMachine {
                 state.membership = StoredMembership::new(Some(entry.log_id), membership);
             }
         }
-        state.applied = Some(entry.log_id);
+        self.applied.send_replace(Some(entry.log_id));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -121,7 +119,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         let state = self.lock();
-        Ok((state.applied, state.membership.clone()))
+        Ok((*self.applied.borrow(), state.membership.clone()))
     }
 
     async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
@@ -130,9 +128,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     {
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
-            let index = entry.log_id.index;
             self.apply_entry(entry);
-            self.applied.send_replace(index + 1);
             if let Some(responder) = responder {
                 responder.send(());
             }
@@ -146,7 +142,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, (): ()) -> io::Result<()> {
         let mut state = self.lock();
-        state.applied = meta.last_log_id;
+        self.applied.send_replace(meta.last_log_id);
         state.membership = meta.last_membership.clone();
         state.snapshot = Some(meta.clone());
         Ok(())
@@ -163,7 +159,7 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let mut state = self.lock();
         let meta = SnapshotMeta {
-            last_log_id: state.applied,
+            last_log_id: *self.applied.borrow(),
             last_membership: state.membership.clone(),
         };
         state.snapshot = Some(meta.clone());

@@ -9,7 +9,7 @@ use crate::id::{NodeId, ProposalId};
 
 openraft::declare_raft_types!(
     /// What Trireme puts in the engine's places.
-    pub TypeConfig:
+    pub(crate) TypeConfig:
         D = Proposal,
         R = (),
         NodeId = NodeId,
@@ -26,13 +26,13 @@ pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
 
 /// What a node asks the log to order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposal {
-    pub id: ProposalId,
+pub(crate) struct Proposal {
+    pub(crate) id: ProposalId,
     /// The proposer has had an answer for each of its sequences below this one, and will not send
     /// them again.
-    pub settled: u64,
+    pub(crate) settled: u64,
     /// The bytes to order; the log does not look inside.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl fmt::Display for Proposal {

@@ -18,17 +18,15 @@ use tokio::{
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tracing::{info, warn};
 
-use crate::id::NodeId;
-
 use super::message::{
     Call, Hello, Lane, MAX_FRAME_BYTES, Reply, Request, Welcome, codec, decode, encode,
 };
+use crate::id::NodeId;
 
 pub(crate) type Frames = Framed<TcpStream, LengthDelimitedCodec>;
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// A peer that owes an answer for longer is behind a broken connection, or in a state that a new
-/// one costs it nothing.
+/// A connection on which an answer takes longer is taken for broken, and a new one opened.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Calls that wait to be written.
 const QUEUED_CALLS: usize = 64;
@@ -109,12 +107,10 @@ impl Link {
     pub(crate) async fn call(&self, request: Request, limit: Duration) -> io::Result<Reply> {
         let answered = async {
             let (reply, answer) = oneshot::channel();
-            let gone = |_| io::Error::other("the link has ended");
-            self.calls
-                .send(Waiting { request, reply })
-                .await
-                .map_err(|_| io::Error::other("the link has ended"))?;
-            answer.await.map_err(gone)?
+            let ended = || io::Error::other("the link has ended");
+            let queued = self.calls.send(Waiting { request, reply }).await;
+            queued.map_err(|_| ended())?;
+            answer.await.map_err(|_| ended())?
         };
         timeout(limit, answered).await?
     }

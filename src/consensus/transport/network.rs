@@ -8,11 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    StreamExt,
-    future::BoxFuture,
-    stream::{self, BoxStream},
-};
+use futures::{Stream, StreamExt, future::BoxFuture, stream::BoxStream};
 use openraft::{
     OptionalSend, RaftNetworkFactory,
     error::{RPCError, ReplicationClosed, StreamingError, Unreachable},
@@ -126,9 +122,34 @@ enum Append {
 }
 
 impl Network {
-    async fn call(&self, request: Request, option: &RPCOption) -> RpcResult<Reply> {
-        let reply = self.peer.control.call(request, option.soft_ttl()).await;
+    async fn call(&self, request: Request, limit: Duration) -> RpcResult<Reply> {
+        let reply = self.peer.control.call(request, limit).await;
         reply.map_err(unreachable)
+    }
+
+    async fn ask_for_vote(
+        &self,
+        request: Request,
+        option: RPCOption,
+    ) -> RpcResult<VoteResponse<TypeConfig>> {
+        match self.call(request, option.soft_ttl()).await? {
+            Reply::Vote(response) => Ok(response),
+            other => out_of_place(other),
+        }
+    }
+
+    fn heartbeat<'s>(
+        &'s self,
+        requests: impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 's,
+        limit: Duration,
+    ) -> BoxStream<'s, Appended> {
+        let answers = requests.then(move |request| async move {
+            match self.call(Request::Heartbeat(request), limit).await? {
+                Reply::Heartbeat(result) => Ok(result),
+                other => out_of_place(other),
+            }
+        });
+        answers.boxed()
     }
 }
 
@@ -150,10 +171,7 @@ impl NetVote<TypeConfig> for Network {
         vote: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> RpcResult<VoteResponse<TypeConfig>> {
-        match self.call(Request::Vote(vote), &option).await? {
-            Reply::Vote(response) => Ok(response),
-            other => out_of_place(other),
-        }
+        self.ask_for_vote(Request::Vote(vote), option).await
     }
 
     async fn pre_vote(
@@ -161,10 +179,7 @@ impl NetVote<TypeConfig> for Network {
         vote: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> RpcResult<VoteResponse<TypeConfig>> {
-        match self.call(Request::PreVote(vote), &option).await? {
-            Reply::Vote(response) => Ok(response),
-            other => out_of_place(other),
-        }
+        self.ask_for_vote(Request::PreVote(vote), option).await
     }
 }
 
@@ -175,7 +190,7 @@ impl NetStreamAppend<TypeConfig> for Network {
         option: RPCOption,
     ) -> BoxFuture<'s, RpcResult<BoxStream<'s, Appended>>>
     where
-        S: stream::Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
             match &self.append {
@@ -186,30 +201,16 @@ impl NetStreamAppend<TypeConfig> for Network {
     }
 }
 
-impl Network {
-    fn heartbeat<'s>(
-        &'s self,
-        requests: impl stream::Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 's,
-        limit: Duration,
-    ) -> BoxStream<'s, Appended> {
-        let answers = requests.then(move |request| async move {
-            let reply = self.peer.control.call(Request::Heartbeat(request), limit);
-            match reply.await.map_err(unreachable)? {
-                Reply::Heartbeat(result) => Ok(result),
-                other => out_of_place(other),
-            }
-        });
-        answers.boxed()
-    }
-}
-
 impl NetTransferLeader<TypeConfig> for Network {
     async fn transfer_leader(
         &mut self,
         request: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> RpcResult<TransferLeaderResponse<TypeConfig>> {
-        match self.call(Request::TransferLeader(request), &option).await? {
+        match self
+            .call(Request::TransferLeader(request), option.soft_ttl())
+            .await?
+        {
             Reply::TransferLeader(response) => Ok(response),
             other => out_of_place(other),
         }

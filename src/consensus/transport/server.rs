@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// One connection from hello to end; an error is why it was refused.
-    async fn answer(&self, stream: TcpStream) -> Result<(), String> {
+    async fn answer(self: Arc<Self>, stream: TcpStream) -> Result<(), String> {
         let mut frames = Framed::new(stream, codec(MAX_HELLO_BYTES));
         let hello = match timeout(HELLO_TIMEOUT, next_frame(&mut frames)).await {
             Ok(Ok(frame)) => decode::<Hello>(&frame),
@@ -147,42 +147,29 @@ impl Server {
     }
 
     /// Calls: proposals in their order, others side by side.
-    async fn calls(&self, frames: Frames, is_addressed: bool) -> io::Result<()> {
+    async fn calls(self: Arc<Self>, frames: Frames, is_addressed: bool) -> io::Result<()> {
         let (mut sink, mut frames) = frames.split();
         let (replies, mut outgoing) = mpsc::channel(CALLS_UNDER_WAY);
         let under_way = Arc::new(Semaphore::new(CALLS_UNDER_WAY));
         let reading = async {
             loop {
                 let Call { number, content } = decode(&next_frame(&mut frames).await?)?;
-                let replies = replies.clone();
-                let reply = move |content| async move {
+                if !is_addressed && !matches!(content, Request::Probe) {
+                    let reason = "a request without an addressee";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+                }
+                let (server, replies) = (self.clone(), replies.clone());
+                let is_ordered = matches!(content, Request::Propose(_));
+                let permit = under_way.clone().acquire_owned().await;
+                let answering = async move {
+                    let content = server.handle(content).await;
                     let _ = replies.send(Call { number, content }).await;
+                    drop(permit);
                 };
-                match content {
-                    Request::Propose(batch) if is_addressed => {
-                        reply(Reply::Propose(take_in(&self.raft, batch).await)).await;
-                    }
-                    Request::Probe => {
-                        reply(Reply::Probe {
-                            is_member: self.raft.is_initialized().await.unwrap_or(true),
-                            members: self.members.clone(),
-                        })
-                        .await;
-                    }
-                    request if is_addressed => {
-                        let permit = under_way.clone().acquire_owned().await;
-                        let raft = self.raft.clone();
-                        tokio::spawn(async move {
-                            reply(handle(&raft, request).await).await;
-                            drop(permit);
-                        });
-                    }
-                    _ => {
-                        return Err(io::Error::new(
-                            io::ErrorKind::InvalidData,
-                            "not for anybody",
-                        ));
-                    }
+                if is_ordered {
+                    answering.await;
+                } else {
+                    tokio::spawn(answering);
                 }
             }
         };
@@ -196,6 +183,31 @@ impl Server {
             ended = reading => ended,
             ended = writing => ended,
         }
+    }
+
+    async fn handle(&self, request: Request) -> Reply {
+        let raft = &self.raft;
+        let answer = match request {
+            Request::PreVote(request) => raft.pre_vote(request).await.ok().map(Reply::Vote),
+            Request::Vote(request) => raft.vote(request).await.ok().map(Reply::Vote),
+            Request::Heartbeat(request) => {
+                let requests = futures::stream::iter([request]);
+                let mut answers = raft.stream_append(requests).boxed();
+                let answer = answers.next().await.and_then(Result::ok);
+                answer.map(Reply::Heartbeat)
+            }
+            Request::TransferLeader(request) => {
+                let response = raft.handle_transfer_leader(request).await;
+                response.ok().map(Reply::TransferLeader)
+            }
+            Request::ReadIndex => Some(Reply::ReadIndex(read_index(raft, READ_LIMIT).await)),
+            Request::Propose(batch) => Some(Reply::Propose(take_in(raft, batch).await)),
+            Request::Probe => Some(Reply::Probe {
+                is_member: raft.is_initialized().await.unwrap_or(true),
+                members: self.members.clone(),
+            }),
+        };
+        answer.unwrap_or(Reply::Stopped)
     }
 }
 
@@ -224,26 +236,6 @@ pub(crate) async fn read_index(raft: &Raft, limit: Duration) -> Option<u64> {
     let asking = raft.get_read_log_id(ReadPolicy::ReadIndex);
     let (read, _applied) = timeout(limit, asking).await.ok()?.ok()?;
     Some(read.index())
-}
-
-async fn handle(raft: &Raft, request: Request) -> Reply {
-    let answer = match request {
-        Request::PreVote(request) => raft.pre_vote(request).await.ok().map(Reply::Vote),
-        Request::Vote(request) => raft.vote(request).await.ok().map(Reply::Vote),
-        Request::Heartbeat(request) => {
-            let requests = futures::stream::iter([request]);
-            let mut answers = raft.stream_append(requests).boxed();
-            let answer = answers.next().await.and_then(Result::ok);
-            answer.map(Reply::Heartbeat)
-        }
-        Request::TransferLeader(request) => {
-            let response = raft.handle_transfer_leader(request).await;
-            response.ok().map(Reply::TransferLeader)
-        }
-        Request::ReadIndex => Some(Reply::ReadIndex(read_index(raft, READ_LIMIT).await)),
-        Request::Propose(_) | Request::Probe => unreachable!("answered in their order"),
-    };
-    answer.unwrap_or(Reply::Stopped)
 }
 
 fn with_large_frames(frames: Frames) -> Frames {
