@@ -59,7 +59,8 @@ start_mariadb() {
 
 # start_node PORT SERVER_PORT: a node in front of that server; its log is $SCRATCH/nodePORT.log.
 start_node() {
-  printf '[client]\nlisten = "127.0.0.1:%s"\n[server]\naddress = "127.0.0.1:%s"\n' "$1" "$2" >"$SCRATCH/node$1.toml"
+  printf '[client]\nlisten = "127.0.0.1:%s"\n[server]\naddress = "127.0.0.1:%s"\n[http]\nlisten = "127.0.0.1:%s"\n' \
+    "$1" "$2" $(($1 + 1000)) >"$SCRATCH/node$1.toml"
   "$TRIREME" run --config "$SCRATCH/node$1.toml" 2>"$SCRATCH/node$1.log" &
   PIDS+=($!)
   eventually 10 grep -q 'node started' "$SCRATCH/node$1.log" ||

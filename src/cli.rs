@@ -1,12 +1,16 @@
 //! The command line: what `trireme --help` shows, and the way from it to a running node.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{config::Config, node};
+use crate::{
+    config::Config,
+    node,
+    status::{LastError, Status},
+};
 
 /// What is logged unless `TRIREME_LOG` says otherwise. The log's engine repeats itself for as long
 /// as a peer is away; what matters of that is told once by `consensus`.
@@ -28,16 +32,26 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Show what a node knows of itself and its cluster. Fails if it should get no clients.
+    Status {
+        /// The node's http.listen.
+        #[arg(default_value = "127.0.0.1:9200", value_name = "HOST:PORT")]
+        address: String,
+        /// Print the document that the node sends.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
-        Command::Run { config } => run(&config),
+        Command::Run { config } => run(&config).map(|()| ExitCode::SUCCESS),
+        Command::Status { address, json } => status(&address, json),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("trireme: {error:#}");
             ExitCode::FAILURE
@@ -48,13 +62,30 @@ pub fn main() -> ExitCode {
 fn run(path: &std::path::Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let filter = EnvFilter::try_from_env("TRIREME_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let last_error = LastError::default();
+    let printed = fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry()
+        .with(printed.with_filter(filter))
+        .with(last_error.clone().with_filter(EnvFilter::new(LOGGED)))
         .init();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?
-        .block_on(node::run(config))
+        .block_on(node::run(config, last_error))
+}
+
+fn status(address: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let status = Status::fetch(address)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        println!("{status}");
+    }
+    Ok(match status.problem {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+    })
 }

@@ -22,6 +22,10 @@ pub struct Config {
     pub server_address: String,
     /// How long a connection to the server may take before the client is told it is unreachable.
     pub server_connect_timeout: Duration,
+    /// Where the node tells its status over HTTP.
+    pub http_listen: SocketAddr,
+    /// Where the node writes its process id.
+    pub pid_file: Option<PathBuf>,
     /// The cluster that this node is a member of; none for a node that stands alone.
     pub cluster: Option<Cluster>,
 }
@@ -75,8 +79,10 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let raw: Raw = toml::from_str(text)?;
         let Raw {
+            pid_file,
             client,
             server,
+            http,
             cluster,
         } = raw;
         let listen = socket_address("client.listen", client.listen)?;
@@ -98,6 +104,8 @@ impl Config {
             listen,
             server_address: server.address,
             server_connect_timeout: Duration::from_millis(server.connect_timeout_ms),
+            http_listen: socket_address("http.listen", http.listen)?,
+            pid_file,
             cluster: cluster.map(Cluster::check).transpose()?,
         })
     }
@@ -162,8 +170,10 @@ fn is_host_and_port(address: &str) -> bool {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Raw {
+    pid_file: Option<PathBuf>,
     client: RawClient,
     server: RawServer,
+    http: RawHttp,
     cluster: Option<RawCluster>,
 }
 
@@ -178,6 +188,12 @@ struct RawClient {
 struct RawServer {
     address: String,
     connect_timeout_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawHttp {
+    listen: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -215,6 +231,14 @@ impl Default for RawServer {
         Self {
             address: "127.0.0.1:3307".to_owned(),
             connect_timeout_ms: 3000,
+        }
+    }
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:9200".to_owned(),
         }
     }
 }
@@ -264,6 +288,7 @@ mod tests {
                 "[server]\nconnect_timeout_ms = 0",
                 "server.connect_timeout_ms",
             ),
+            ("[http]\nlisten = \"9200\"", "http.listen"),
             ("[server]\nadress = \"db1:3306\"", "unknown field `adress`"),
             ("[sever]", "unknown field `sever`"),
             ("[client", "not valid"),

@@ -1,6 +1,6 @@
 //! The composition root: builds a node from its configuration and runs it until it is told to stop.
 
-use std::sync::Arc;
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 use tokio::{
@@ -9,29 +9,45 @@ use tokio::{
 };
 use tracing::info;
 
-use crate::{config::Config, consensus::Engine, frontend};
+use crate::{
+    config::Config,
+    consensus::Engine,
+    frontend,
+    status::{self, LastError},
+};
 
 /// Runs a node until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// An address cannot be bound, or the log cannot be opened or written.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+/// An address cannot be bound, the process id cannot be written, or the log cannot be opened or
+/// written.
+pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {} (client.listen); is a server or another node on that port?",
-            config.listen
-        )
-    })?;
+    let config = Arc::new(config);
+    let clients = listen(config.listen, "client.listen").await?;
+    let http = listen(config.http_listen, "http.listen").await?;
+    let _pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
     let log = match &config.cluster {
-        Some(cluster) => Some(Engine::start(cluster.clone(), rand::random::<u64>().into()).await?),
+        Some(cluster) => {
+            let engine = Engine::start(cluster.clone(), rand::random::<u64>().into()).await?;
+            Some(Arc::new(engine))
+        }
         None => None,
+    };
+    let source = status::Source {
+        cluster: config
+            .cluster
+            .as_ref()
+            .map(|c| c.name.clone())
+            .zip(log.clone()),
+        last_error,
     };
     info!(listen = %config.listen, server = %config.server_address, "node started");
     let failure = tokio::select! {
-        () = frontend::serve(listener, Arc::new(config)) => None,
-        reason = failed(log.as_ref()) => Some(reason),
+        () = frontend::serve(clients, config.clone()) => None,
+        () = status::serve(http, source) => None,
+        reason = failed(log.as_deref()) => Some(reason),
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
@@ -45,9 +61,34 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| {
+        format!("cannot listen on {address} ({key}); is a server or another node on that port?")
+    })
+}
+
 async fn failed(log: Option<&Engine>) -> String {
     match log {
         Some(log) => log.failed().await,
         None => std::future::pending().await,
+    }
+}
+
+/// The file with this process's id; it goes with the node.
+struct PidFile<'a>(&'a Path);
+
+impl<'a> PidFile<'a> {
+    fn write(path: &'a Path) -> anyhow::Result<Self> {
+        let written = fs::write(path, format!("{}\n", std::process::id()));
+        written.with_context(|| format!("cannot write {} (pid_file)", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile<'_> {
+    fn drop(&mut self) {
+        // Somebody else has removed it: it is gone all the same.
+        let _ = fs::remove_file(self.0);
     }
 }

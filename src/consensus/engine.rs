@@ -4,7 +4,11 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use openraft::{SnapshotPolicy, async_runtime::watch::WatchReceiver};
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+};
 use tracing::info;
 
 use super::{
@@ -45,7 +49,7 @@ pub struct Engine {
     state: StateMachine,
     route: Route,
     proposer: Proposer,
-    _tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Engine {
@@ -110,7 +114,7 @@ impl Engine {
             state,
             route,
             proposer,
-            _tasks: tasks,
+            tasks: Mutex::new(tasks),
         })
     }
 
@@ -127,8 +131,9 @@ impl Engine {
         }
     }
 
-    /// Stops the engine after what it is writing.
-    pub async fn stop(self) {
+    /// Stops the engine after what it is writing, and frees its port.
+    pub async fn stop(&self) {
+        self.tasks.lock().await.shutdown().await;
         // An engine that has failed before was reported by `failed`.
         let _ = self.raft.shutdown().await;
     }
@@ -183,6 +188,12 @@ impl ReplicatedLog for Engine {
 
     fn deliveries(&self, index: u64) -> Deliveries {
         Deliveries::new(self.store.clone(), self.state.clone(), index)
+    }
+
+    async fn committed(&self, index: u64) {
+        let mut applied = self.state.applied();
+        let reached = applied.wait_for(|id| id.is_some_and(|id| id.index >= index));
+        let _ = reached.await.expect("the state outlives this call");
     }
 
     fn view(&self) -> View {

@@ -49,6 +49,9 @@ pub trait ReplicatedLog: Send + Sync + 'static {
     /// The entries after the one at `index`, in order.
     fn deliveries(&self, index: u64) -> Deliveries;
 
+    /// Waits until this node may deliver the entry at `index`.
+    fn committed(&self, index: u64) -> impl Future<Output = ()> + Send;
+
     /// What this node knows of the log and its members.
     fn view(&self) -> View;
 }

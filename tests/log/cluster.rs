@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Cluster {
     pub(crate) addresses: Vec<SocketAddr>,
-    pub(crate) nodes: Vec<Option<Engine>>,
+    pub(crate) nodes: Vec<Option<Arc<Engine>>>,
     scratch: TempDir,
 }
 
@@ -61,14 +62,14 @@ impl Cluster {
     pub(crate) async fn start(&mut self, node: usize) {
         let fresh = (100 + node as u64).into();
         let started = Engine::start(self.settings(node), fresh).await;
-        self.nodes[node] = Some(started.unwrap());
+        self.nodes[node] = Some(Arc::new(started.unwrap()));
     }
 
     pub(crate) async fn stop(&mut self, node: usize) {
         self.nodes[node].take().unwrap().stop().await;
     }
 
-    pub(crate) fn node(&self, node: usize) -> &Engine {
+    pub(crate) fn node(&self, node: usize) -> &Arc<Engine> {
         self.nodes[node].as_ref().unwrap()
     }
 

@@ -6,3 +6,4 @@ mod cluster;
 mod ordering;
 mod peer_port;
 mod quorum;
+mod status;

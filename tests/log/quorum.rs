@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout},
+};
 use trireme::consensus::{ProposeError, ReplicatedLog};
 
 use crate::cluster::{Cluster, LIMIT};
@@ -34,6 +37,28 @@ async fn without_a_majority_every_proposal_has_its_answer_within_a_second() {
     let asked = Instant::now();
     assert_eq!(alone.read_index().await, None);
     assert!(asked.elapsed() < Duration::from_millis(1100));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_away_is_looked_for_at_a_pace() {
+    let mut cluster = Cluster::started(3).await;
+    let leader = cluster.node(0).view().leader.unwrap();
+    let away = (0..3).find(|node| cluster.node(*node).view().node != leader);
+    let away = away.unwrap();
+    cluster.stop(away).await;
+    let present = cluster.node((away + 1) % 3);
+    present.propose(Bytes::from("it misses")).await.unwrap();
+    let listener = TcpListener::bind(cluster.addresses[away]).await.unwrap();
+    let mut dialled = 0;
+    let watched = timeout(Duration::from_secs(2), async {
+        loop {
+            drop(listener.accept().await);
+            dialled += 1;
+        }
+    });
+    assert!(watched.await.is_err());
+    // Some look for it with every heartbeat, all others more rarely.
+    assert!((1..200).contains(&dialled), "dialled {dialled} times");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,8 +29,14 @@ const PIPELINED: usize = 16;
 pub(crate) async fn append(
     address: &str,
     hello: &Hello,
-    requests: impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
+    mut requests: impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 ) -> Result<BoxStream<'static, Appended>, RPCError<TypeConfig>> {
+    // The engine holds a request back for a while when the last try has failed, and without that
+    // a peer that is away would be dialled without a pause.
+    let Some(first) = requests.next().await else {
+        return Ok(stream::empty().boxed());
+    };
+    let requests = stream::iter([first]).chain(requests);
     let (_, frames) = dial(address, hello).await.map_err(unreachable)?;
     let (sink, answers) = frames.split();
     let (sent, unanswered) = mpsc::channel(PIPELINED);

@@ -7,6 +7,7 @@ use openraft::ReadPolicy;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc},
+    task::JoinSet,
     time::timeout,
 };
 use tokio_util::codec::{Framed, FramedParts};
@@ -51,13 +52,15 @@ impl Server {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let (refused, mut refusals) = mpsc::channel::<(IpAddr, String)>(16);
         let mut logged = HashSet::new();
+        // They end with the node: its peers must not go on talking to an engine that has stopped.
+        let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, from)) => {
                         let Ok(place) = places.clone().try_acquire_owned() else { continue };
                         let (server, refused) = (self.clone(), refused.clone());
-                        tokio::spawn(async move {
+                        connections.spawn(async move {
                             if let Err(reason) = server.answer(stream).await {
                                 let _ = refused.send((from.ip(), reason)).await;
                             }
@@ -69,6 +72,7 @@ impl Server {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
+                Some(_) = connections.join_next() => {}
                 Some(refusal) = refusals.recv() => {
                     if logged.len() < REMEMBERED_REFUSALS && logged.insert(refusal.clone()) {
                         let (from, reason) = refusal;

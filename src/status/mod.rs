@@ -1,0 +1,101 @@
+//! What a node says of itself: the document behind `/status`, the verdict behind `/health`, and
+//! the client that `trireme status` is.
+
+mod last_error;
+mod server;
+
+use std::{fmt, time::Duration};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+pub use last_error::{LastError, Logged};
+pub use server::{Source, serve};
+
+/// A node answers within two seconds, also when its cluster has no majority.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a node knows of itself and its cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    /// None for a node that stands alone.
+    pub cluster: Option<Cluster>,
+    /// Why clients should go to another node now; none if this one may serve them.
+    pub problem: Option<String>,
+    /// The last warning or error in this node's log since it started.
+    pub last_error: Option<Logged>,
+}
+
+/// A cluster, as one of its nodes sees it. Ids are written as in the logs: 16 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub name: String,
+    /// The node that tells this.
+    pub node: String,
+    pub leader: Option<String>,
+    pub members: Vec<Member>,
+    /// Index of the last log entry that this node has delivered; 0 before the first.
+    pub last_delivered: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub node: String,
+    /// Where it listens to its peers.
+    pub address: String,
+    pub role: Role,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Leader,
+    Follower,
+}
+
+impl Status {
+    /// Asks the node whose `http.listen` is `address` (`host:port`).
+    ///
+    /// # Errors
+    /// Nothing answers there, or what answers is not a node.
+    pub fn fetch(address: &str) -> anyhow::Result<Self> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(ANSWER_LIMIT))
+            .build()
+            .into();
+        let answer = agent.get(format!("http://{address}/status")).call();
+        let mut answer = answer.with_context(|| {
+            format!("no status from {address}; is it the http.listen of a node that runs?")
+        })?;
+        let status = answer.body_mut().read_json();
+        status.with_context(|| format!("what answers at {address} is not a node"))
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(cluster) = &self.cluster {
+            writeln!(f, "cluster         {}", cluster.name)?;
+            for member in &cluster.members {
+                let role = match member.role {
+                    Role::Leader => "leader  ",
+                    Role::Follower => "follower",
+                };
+                let this = if member.node == cluster.node {
+                    "  this node"
+                } else {
+                    ""
+                };
+                writeln!(f, "  {role}      {}  {}{this}", member.node, member.address)?;
+            }
+            writeln!(f, "last delivered  {}", cluster.last_delivered)?;
+        }
+        let health = self.problem.as_deref().unwrap_or("ok");
+        writeln!(f, "health          {health}")?;
+        if let Some(error) = &self.last_error {
+            writeln!(f, "last error      {} {}", error.at, error.text)?;
+        }
+        write!(f, "version         {}", self.version)
+    }
+}

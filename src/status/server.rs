@@ -1,0 +1,133 @@
+//! The HTTP port.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{any, get},
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tracing::{debug, warn};
+
+use super::{Cluster, LastError, Member, Role, Status};
+use crate::consensus::{ReplicatedLog, View};
+
+/// How long a node may take to deliver what its cluster had when it was asked.
+const LEVEL_LIMIT: Duration = Duration::from_secs(1);
+/// Connections that may be open at once.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a client may take to send a request, or keep a connection without one.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the answers come from.
+pub struct Source<L> {
+    /// The cluster's name and its log; none for a node that stands alone.
+    pub cluster: Option<(String, Arc<L>)>,
+    pub last_error: LastError,
+}
+
+/// Serves `/status` and `/health` for as long as the future is polled. Any request for `/`, which
+/// is what HAProxy and xinetd's clustercheck send unless told otherwise, is one for `/health`.
+pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Source<L>) {
+    let router = Router::new()
+        .route("/status", get(status::<L>))
+        .route("/health", any(health::<L>))
+        .route("/", any(health::<L>))
+        .with_state(Arc::new(source));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "cannot accept an HTTP connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            continue;
+        };
+        let router = TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            let served = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(REQUEST_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), router);
+            if let Err(error) = served.await {
+                debug!(%error, "an HTTP connection ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn status<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> Json<Status> {
+    let problem = source.problem().await;
+    let cluster = source.cluster.as_ref();
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cluster: cluster.map(|(name, log)| describe(name.clone(), log.view())),
+        problem,
+        last_error: source.last_error.get(),
+    })
+}
+
+async fn health<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> (StatusCode, String) {
+    match source.problem().await {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n"),
+    }
+}
+
+impl<L: ReplicatedLog> Source<L> {
+    /// Why clients should go elsewhere.
+    async fn problem(&self) -> Option<String> {
+        let (_, log) = self.cluster.as_ref()?;
+        let Some(index) = log.read_index().await else {
+            let formed = !log.view().members.is_empty();
+            let problem = if formed {
+                "no majority: this node does not reach enough members; start them, or repair the network"
+            } else {
+                "the cluster has not formed: every configured member has to run for the first time"
+            };
+            return Some(problem.to_owned());
+        };
+        let level = timeout(LEVEL_LIMIT, log.committed(index)).await;
+        level.err().map(|_| {
+            let delivered = log.view().committed;
+            format!("catching up: it has delivered {delivered} of {index} log entries")
+        })
+    }
+}
+
+fn describe(name: String, view: View) -> Cluster {
+    let View {
+        node,
+        leader,
+        members,
+        committed,
+    } = view;
+    let members = members.into_iter().map(|(id, member)| Member {
+        node: id.to_string(),
+        address: member.address,
+        role: if leader == Some(id) {
+            Role::Leader
+        } else {
+            Role::Follower
+        },
+    });
+    Cluster {
+        name,
+        node: node.to_string(),
+        leader: leader.map(|id| id.to_string()),
+        members: members.collect(),
+        last_delivered: committed,
+    }
+}

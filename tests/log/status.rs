@@ -1,0 +1,137 @@
+//! What `/health` and `/status` say, over real sockets.
+
+use std::{io, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
+use trireme::status::{self, LastError, Role, Source, Status};
+
+use crate::cluster::{Cluster, LIMIT};
+
+/// The HTTP port of one node.
+struct Port {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Port {
+    async fn of(cluster: &Cluster, node: usize) -> Self {
+        let source = Source {
+            cluster: Some(("test".to_owned(), cluster.node(node).clone())),
+            last_error: LastError::default(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(status::serve(listener, source));
+        Self { address, task }
+    }
+
+    /// The answer to one request, head and body.
+    async fn ask(&self, request: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        timeout(LIMIT, stream.read_to_string(&mut answer)).await??;
+        Ok(answer)
+    }
+
+    async fn health(&self) -> String {
+        let answer = self.ask("GET /health HTTP/1.0\r\n\r\n").await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let code = head.split(' ').nth(1).unwrap();
+        format!("{code} {}", body.trim_end())
+    }
+
+    async fn wait_for_health(&self, start: &str) {
+        let waiting = async { while !self.health().await.starts_with(start) {} };
+        let waited = timeout(LIMIT, waiting).await;
+        assert!(waited.is_ok(), "health stays {:?}", self.health().await);
+    }
+
+    async fn status(&self) -> Status {
+        let address = self.address.to_string();
+        let fetched = tokio::task::spawn_blocking(move || Status::fetch(&address));
+        fetched.await.unwrap().unwrap()
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_healthy_while_it_has_a_majority() {
+    let mut cluster = Cluster::new(3);
+    cluster.start(0).await;
+    let port = Port::of(&cluster, 0).await;
+    assert!(
+        port.health()
+            .await
+            .starts_with("503 the cluster has not formed")
+    );
+    assert_eq!(port.status().await.cluster.unwrap().members, []);
+
+    cluster.start(1).await;
+    cluster.start(2).await;
+    port.wait_for_health("200 ok").await;
+    // As HAProxy asks unless told otherwise.
+    let probe = port.ask("OPTIONS / HTTP/1.0\r\n\r\n").await.unwrap();
+    assert!(probe.starts_with("HTTP/1.0 200"), "{probe}");
+
+    cluster.stop(1).await;
+    port.wait_for_health("200 ok").await;
+    cluster.stop(2).await;
+    port.wait_for_health("503 no majority").await;
+    let problem = port.status().await.problem.unwrap();
+    assert!(problem.starts_with("no majority"), "{problem}");
+
+    cluster.start(1).await;
+    port.wait_for_health("200 ok").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_tells_the_same_of_the_cluster() {
+    let cluster = Cluster::started(3).await;
+    let mut told = Vec::new();
+    for node in 0..3 {
+        let port = Port::of(&cluster, node).await;
+        let status = port.status().await;
+        assert_eq!((status.problem, status.last_error), (None, None));
+        told.push(status.cluster.unwrap());
+    }
+    for one in &told {
+        assert_eq!(one.name, "test");
+        assert_eq!(one.leader, told[0].leader);
+        assert_eq!(one.members, told[0].members);
+        assert!(one.last_delivered > 0);
+    }
+    let nodes: Vec<_> = told.iter().map(|one| one.node.as_str()).collect();
+    let members: Vec<_> = told[0].members.iter().map(|m| m.node.as_str()).collect();
+    assert_eq!(members, nodes);
+    let leaders = told[0].members.iter().filter(|m| m.role == Role::Leader);
+    let leaders: Vec<_> = leaders.map(|m| Some(m.node.clone())).collect();
+    assert_eq!(leaders, [told[0].leader.clone()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_on_the_http_port_is_survived() {
+    let cluster = Cluster::started(1).await;
+    let port = Port::of(&cluster, 0).await;
+    let header = format!("GET /health HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
+    for garbage in ["\u{0}\u{1}\u{2}\r\n\r\n", "GET\r\n\r\n", &header] {
+        // The node may close while it is still being written to.
+        if let Ok(answer) = port.ask(garbage).await {
+            assert!(
+                answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+                "{answer}"
+            );
+        }
+    }
+    assert_eq!(port.health().await, "200 ok");
+}
