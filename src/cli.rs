@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::Subs
 
 use crate::{
     config::Config,
-    node,
+    node, sandbox,
     status::{LastError, Status},
 };
 
@@ -41,6 +41,23 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Run a cluster on this machine to try things on: servers, and a node beside each.
+    #[command(args_conflicts_with_subcommands = true)]
+    Sandbox {
+        #[command(flatten)]
+        options: sandbox::Options,
+        #[command(subcommand)]
+        action: Option<SandboxAction>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SandboxAction {
+    /// Stop a sandbox that was left running.
+    Stop {
+        #[arg(long, value_name = "DIR", default_value = "trireme-sandbox")]
+        dir: PathBuf,
+    },
 }
 
 /// Runs the command that the process was started with.
@@ -49,6 +66,7 @@ pub fn main() -> ExitCode {
     let outcome = match command {
         Command::Run { config } => run(&config).map(|()| ExitCode::SUCCESS),
         Command::Status { address, json } => status(&address, json),
+        Command::Sandbox { options, action } => sandbox(options, action),
     };
     match outcome {
         Ok(code) => code,
@@ -70,11 +88,22 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
         .with(printed.with_filter(filter))
         .with(last_error.clone().with_filter(EnvFilter::new(LOGGED)))
         .init();
+    runtime()?.block_on(node::run(config, last_error))
+}
+
+fn sandbox(options: sandbox::Options, action: Option<SandboxAction>) -> anyhow::Result<ExitCode> {
+    let done = match action {
+        None => runtime()?.block_on(sandbox::start(options)),
+        Some(SandboxAction::Stop { dir }) => runtime()?.block_on(sandbox::stop(&dir)),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?
-        .block_on(node::run(config, last_error))
+        .context("cannot start the runtime")
 }
 
 fn status(address: &str, json: bool) -> anyhow::Result<ExitCode> {

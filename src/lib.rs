@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod node;
+pub mod sandbox;
 
 pub mod frontend;
 pub mod status;

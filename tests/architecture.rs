@@ -3,9 +3,10 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 8] = [
+const ORDER: [&str; 9] = [
     "cli",
     "node",
+    "sandbox",
     "frontend",
     "status",
     "consensus",

@@ -1,0 +1,317 @@
+//! A cluster on one machine to try things on: stock servers, and a node process beside each.
+
+mod process;
+mod server;
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use futures::future::try_join_all;
+use tokio::{
+    process::Command,
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep},
+};
+
+use self::{
+    process::{Daemon, Started},
+    server::{Family, Place, Program},
+};
+use crate::status::Status;
+
+/// How long the whole cluster may take to start.
+const START_LIMIT: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(100);
+/// Paths of unix sockets are no longer than this.
+const MAX_SOCKET_PATH_BYTES: usize = 107;
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// How many servers, each with a node.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    nodes: u16,
+    /// The server's command, with options or a loader before it if need be [default: mariadbd or
+    /// mysqld, whichever is installed]
+    #[arg(long, value_name = "CMD")]
+    server: Option<String>,
+    /// Where everything is kept; a sandbox that is there already is started again.
+    #[arg(long, value_name = "DIR", default_value = "trireme-sandbox")]
+    dir: PathBuf,
+    /// Node i takes clients on PORT+i, HTTP on PORT+100+i, its peers on PORT+200+i; its server
+    /// listens on PORT+300+i.
+    #[arg(long, default_value_t = 33060, value_parser = clap::value_parser!(u16).range(1..=65000))]
+    port: u16,
+    /// Have the servers flush every commit to disk themselves, too.
+    #[arg(long)]
+    durable: bool,
+    /// Return when all nodes are level, and leave them running.
+    #[arg(long)]
+    detach: bool,
+}
+
+/// A server, and the node beside it.
+struct Pair {
+    number: u16,
+    directory: PathBuf,
+    port: u16,
+    server: Daemon,
+    node: Daemon,
+}
+
+/// Starts a sandbox. Unless it is to be left running it ends, its files kept, with SIGINT or
+/// SIGTERM.
+///
+/// # Errors
+/// Something does not start; what had started is stopped again.
+pub async fn start(options: Options) -> anyhow::Result<()> {
+    fs::create_dir_all(&options.dir)
+        .with_context(|| format!("cannot make {}", options.dir.display()))?;
+    let directory = fs::canonicalize(&options.dir)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stopping = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(stopping);
+    let pairs: Vec<_> = (1..=options.nodes)
+        .map(|number| Pair::new(&directory, options.port, number))
+        .collect();
+    let mut started = Vec::new();
+    let outcome = tokio::select! {
+        outcome = run(&options, &pairs, &mut started) => outcome,
+        () = &mut stopping => Err(anyhow::anyhow!("stopped while it was starting")),
+    };
+    if let Err(error) = outcome {
+        for process in started.iter_mut().rev() {
+            process.stop().await?;
+        }
+        return Err(error);
+    }
+    if options.detach {
+        println!(
+            "stop with: trireme sandbox stop --dir {}",
+            directory.display()
+        );
+        return Ok(());
+    }
+    println!(
+        "Ctrl-C stops everything; the files stay in {}",
+        directory.display()
+    );
+    stopping.await;
+    stop(&directory).await
+}
+
+/// Stops the sandbox in `directory`.
+///
+/// # Errors
+/// There is none, or something in it could not be stopped.
+pub async fn stop(directory: &Path) -> anyhow::Result<()> {
+    let missing = || format!("there is no sandbox in {}", directory.display());
+    let directory = fs::canonicalize(directory).with_context(missing)?;
+    let pairs: Vec<_> = (1..)
+        .map(|number| Pair::new(&directory, 0, number))
+        .take_while(|pair| pair.directory.exists())
+        .collect();
+    if pairs.is_empty() {
+        bail!("{}", missing());
+    }
+    // Servers last: a node that stops still needs its own.
+    for pair in &pairs {
+        end(&pair.node).await?;
+    }
+    try_join_all(pairs.iter().map(|pair| end(&pair.server))).await?;
+    println!("stopped");
+    Ok(())
+}
+
+async fn end(daemon: &Daemon) -> anyhow::Result<()> {
+    let file = daemon.pid_file.display();
+    let stopped = daemon.stop().await;
+    if !stopped.with_context(|| format!("cannot stop the process of {file}"))? {
+        println!("the process of {file} did not stop and was killed");
+    }
+    Ok(())
+}
+
+/// Starts what does not run yet, and waits until all nodes may serve clients.
+async fn run<'a>(
+    options: &Options,
+    pairs: &'a [Pair],
+    started: &mut Vec<Started<'a>>,
+) -> anyhow::Result<()> {
+    let program = Program::find(options.server.as_deref()).await?;
+    for pair in pairs {
+        pair.prepare(pairs)?;
+    }
+    println!("making {} data directories", pairs.len());
+    let places: Vec<_> = pairs.iter().map(|p| p.place(options.durable)).collect();
+    try_join_all(places.iter().map(|place| program.initialise(place))).await?;
+
+    let deadline = Instant::now() + START_LIMIT;
+    println!("starting the servers");
+    for (pair, place) in pairs.iter().zip(&places) {
+        if pair.server.pid().is_none() {
+            started.push(pair.server.start(program.run(place))?);
+        }
+    }
+    for pair in pairs {
+        let ready = async || match pair.server.pid() {
+            Some(_) => Ok(()),
+            None => Err("it is starting".to_owned()),
+        };
+        wait_for(&pair.server, ready, started, deadline).await?;
+    }
+    println!("starting the nodes");
+    for pair in pairs {
+        if pair.node.pid().is_none() {
+            let mut command = Command::new(env::current_exe()?);
+            command.arg("run").arg("--config").arg(&pair.node.argument);
+            started.push(pair.node.start(command)?);
+        }
+    }
+    for pair in pairs {
+        wait_for(&pair.node, async || pair.problem().await, started, deadline).await?;
+    }
+    let client = match program.family {
+        Family::MariaDb => "mariadb",
+        Family::MySql => "mysql",
+    };
+    for pair in pairs {
+        println!(
+            "node {}: {client} -uroot -h127.0.0.1 -P{}   trireme status 127.0.0.1:{}",
+            pair.number,
+            pair.clients(),
+            pair.http()
+        );
+    }
+    Ok(())
+}
+
+/// Asks again and again for the daemon's problem, until it has none or cannot lose it.
+async fn wait_for(
+    daemon: &Daemon,
+    problem: impl AsyncFn() -> Result<(), String>,
+    started: &mut [Started<'_>],
+    deadline: Instant,
+) -> anyhow::Result<()> {
+    while let Err(problem) = problem().await {
+        for process in &mut *started {
+            process.check()?;
+        }
+        if Instant::now() > deadline {
+            let log = daemon.log.display();
+            bail!("not ready within {START_LIMIT:?}: {problem}; its log is {log}");
+        }
+        sleep(POLL).await;
+    }
+    Ok(())
+}
+
+impl Pair {
+    fn new(sandbox: &Path, port: u16, number: u16) -> Self {
+        let directory = sandbox.join(format!("node{number}"));
+        let file = |name: &str| directory.join(name);
+        Self {
+            number,
+            port: port + number,
+            server: Daemon {
+                pid_file: file("server.pid"),
+                argument: file("data"),
+                log: file("server.log"),
+            },
+            node: Daemon {
+                pid_file: file("trireme.pid"),
+                argument: file("trireme.toml"),
+                log: file("trireme.log"),
+            },
+            directory,
+        }
+    }
+
+    fn clients(&self) -> u16 {
+        self.port
+    }
+
+    fn http(&self) -> u16 {
+        self.port + 100
+    }
+
+    fn peers(&self) -> String {
+        format!("127.0.0.1:{}", self.port + 200)
+    }
+
+    fn place(&self, durable: bool) -> Place<'_> {
+        Place {
+            directory: &self.directory,
+            id: self.number,
+            port: self.port + 300,
+            durable,
+        }
+    }
+
+    /// Makes its directory, and the node's configuration in it.
+    fn prepare(&self, pairs: &[Self]) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let socket = self.directory.join("server.sock");
+        if socket.as_os_str().len() > MAX_SOCKET_PATH_BYTES {
+            bail!(
+                "{} is too long a path for a socket: use a shorter --dir",
+                socket.display()
+            );
+        }
+        let configuration = self.configuration(pairs)?;
+        let path = &self.node.argument;
+        match fs::read_to_string(path) {
+            Ok(written) if written == configuration => Ok(()),
+            Ok(_) => bail!(
+                "{} is of a sandbox with other options: give the same, or another --dir",
+                path.display()
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(fs::write(path, configuration)?)
+            }
+            Err(error) => Err(error).context(format!("cannot read {}", path.display())),
+        }
+    }
+
+    fn configuration(&self, pairs: &[Self]) -> anyhow::Result<String> {
+        let path = |path: &Path| path.to_str().map(toml::Value::from);
+        let paths = path(&self.node.pid_file).zip(path(&self.directory.join("log")));
+        let (pid_file, log) = paths.context("--dir is not valid UTF-8")?;
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let members: Vec<_> = pairs.iter().map(Self::peers).collect();
+        Ok(format!(
+            "pid_file = {pid_file}\n\n\
+             [client]\nlisten = {:?}\n\n\
+             [server]\naddress = {:?}\n\n\
+             [http]\nlisten = {:?}\n\n\
+             [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\
+             directory = {log}\n",
+            local(self.clients()),
+            local(self.port + 300),
+            local(self.http()),
+            self.peers(),
+            self.peers(),
+        ))
+    }
+
+    /// Why the node may serve no clients yet.
+    async fn problem(&self) -> Result<(), String> {
+        let address = format!("127.0.0.1:{}", self.http());
+        let asked = tokio::task::spawn_blocking(move || Status::fetch(&address));
+        let status = asked.await.map_err(|error| error.to_string())?;
+        match status.map_err(|error| format!("{error:#}"))?.problem {
+            None => Ok(()),
+            Some(problem) => Err(problem),
+        }
+    }
+}

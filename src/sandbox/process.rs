@@ -1,0 +1,142 @@
+//! Processes that outlive whoever has started them, known by their pid files.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::bail;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+
+/// How long a process may take to stop before it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+/// A process that writes its id into a file, and has the path of something of its own among its
+/// arguments. The latter tells it from another process that has the id of one that crashed.
+pub(super) struct Daemon {
+    pub(super) pid_file: PathBuf,
+    pub(super) argument: PathBuf,
+    /// Where its standard output and standard error go.
+    pub(super) log: PathBuf,
+}
+
+impl Daemon {
+    /// Its id, if it runs.
+    pub(super) fn pid(&self) -> Option<Pid> {
+        let text = fs::read_to_string(&self.pid_file).ok()?;
+        let pid = text.trim().parse().ok().and_then(Pid::from_raw)?;
+        let directory = Path::new("/proc").join(pid.to_string());
+        let started_in = fs::read_link(directory.join("cwd")).ok()?;
+        let arguments = fs::read(directory.join("cmdline")).ok()?;
+        let own = fs::canonicalize(&self.argument).ok()?;
+        let names_own = |argument: &[u8]| {
+            let value = argument.rsplit(|byte| *byte == b'=').next();
+            let path = started_in.join(OsStr::from_bytes(value.unwrap_or_default()));
+            fs::canonicalize(path).is_ok_and(|path| path == own)
+        };
+        arguments
+            .split(|byte| *byte == 0)
+            .any(names_own)
+            .then_some(pid)
+    }
+
+    /// Starts it in a process group of its own, so that a Ctrl-C here does not reach it.
+    pub(super) fn start(&self, mut command: Command) -> io::Result<Started<'_>> {
+        match fs::remove_file(&self.pid_file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let log = append(&self.log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()?;
+        Ok(Started {
+            daemon: self,
+            child,
+        })
+    }
+
+    /// Ends it, by force if it does not stop; says whether it has stopped by itself.
+    pub(super) async fn stop(&self) -> io::Result<bool> {
+        let Some(pid) = self.pid() else {
+            return Ok(true);
+        };
+        signal(pid, Signal::TERM)?;
+        if timeout(STOP_LIMIT, self.gone()).await.is_ok() {
+            return Ok(true);
+        }
+        signal(pid, Signal::KILL)?;
+        self.gone().await;
+        Ok(false)
+    }
+
+    /// The end of its log, for an error message.
+    pub(super) fn last_words(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+
+    async fn gone(&self) {
+        while self.pid().is_some() {
+            sleep(POLL).await;
+        }
+    }
+}
+
+/// A daemon that this process has started.
+pub(super) struct Started<'a> {
+    daemon: &'a Daemon,
+    child: Child,
+}
+
+impl Started<'_> {
+    /// Makes sure that it has not ended.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            let log = self.daemon.log.display();
+            let last_words = self.daemon.last_words();
+            bail!("a process has ended ({status}); its log, {log}, ends with:\n{last_words}");
+        }
+        Ok(())
+    }
+
+    /// Ends it, also when it has not written its pid file yet.
+    pub(super) async fn stop(&mut self) -> io::Result<()> {
+        let pid = self.child.id().and_then(|id| id.try_into().ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            signal(pid, Signal::TERM)?;
+            if timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
+                self.child.kill().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens a file to write on at its end.
+pub(super) fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn signal(pid: Pid, signal: Signal) -> io::Result<()> {
+    match kill_process(pid, signal) {
+        // It has just ended.
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        other => other.map_err(Into::into),
+    }
+}

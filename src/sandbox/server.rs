@@ -1,0 +1,251 @@
+//! A stock server's command, and how to make a data directory for it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, bail};
+use tokio::process::Command;
+
+use super::process::append;
+
+/// The servers that are looked for when none is named, and where besides in PATH.
+const NAMES: [&str; 2] = ["mariadbd", "mysqld"];
+const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/libexec", "/usr/local/sbin"];
+
+/// On MySQL, root may otherwise log in over TCP only where 127.0.0.1 resolves to localhost.
+const MYSQL_ACCOUNTS: &str = "CREATE USER root@'127.0.0.1';\n\
+    GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    MariaDb,
+    MySql,
+}
+
+/// How to run a server.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// The executable, behind the loader that it may need.
+    words: Vec<String>,
+    /// Options that come first or nowhere.
+    defaults: Vec<String>,
+    /// What the caller wants beside what the sandbox needs; it has the last word.
+    options: Vec<String>,
+    pub(super) family: Family,
+}
+
+/// One server's place.
+pub(super) struct Place<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) id: u16,
+    pub(super) port: u16,
+    pub(super) durable: bool,
+}
+
+impl Place<'_> {
+    pub(super) fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+}
+
+impl Program {
+    /// Reads a command as a shell would split it, or finds a server if none is given.
+    pub(super) async fn find(command: Option<&str>) -> anyhow::Result<Self> {
+        let words = match command {
+            Some(command) => shlex::split(command).context("--server has an open quote")?,
+            None => vec![installed()?.display().to_string()],
+        };
+        let (words, options) = split(words)?;
+        let (defaults, options): (Vec<_>, _) =
+            options.into_iter().partition(|word| is_for_defaults(word));
+        let mut program = Self {
+            words,
+            defaults,
+            options,
+            family: Family::MySql,
+        };
+        if program.defaults.is_empty() {
+            program.defaults.push("--no-defaults".to_owned());
+        }
+        let shown = program.command().arg("--version").output().await;
+        let shown = shown.with_context(|| format!("cannot run {:?}", program.words))?;
+        let version = String::from_utf8_lossy(&shown.stdout);
+        if !shown.status.success() || !version.contains("Ver ") {
+            bail!(
+                "{:?} is not a server: --version says {version:?}",
+                program.words
+            );
+        }
+        if version.contains("MariaDB") {
+            program.family = Family::MariaDb;
+        }
+        Ok(program)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).args(&self.defaults);
+        command
+    }
+
+    /// Makes a data directory, if there is none, in which root has no password.
+    pub(super) async fn initialise(&self, place: &Place<'_>) -> anyhow::Result<()> {
+        let data = place.data();
+        if data.exists() {
+            return Ok(());
+        }
+        // Until it is complete it has another name: a directory that was left half-made is not used.
+        let unfinished = place.directory.join("data.unfinished");
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        let mut command = match self.family {
+            Family::MariaDb => self.install_db(),
+            Family::MySql => {
+                let accounts = place.directory.join("accounts.sql");
+                fs::write(&accounts, MYSQL_ACCOUNTS)?;
+                let mut command = self.command();
+                command.arg("--initialize-insecure");
+                command.arg(format!("--init-file={}", accounts.display()));
+                command.args(&self.options);
+                command
+            }
+        };
+        let log = append(&place.directory.join("server.log"))?;
+        let ended = command
+            .arg(format!("--datadir={}", unfinished.display()))
+            .args(user())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .status();
+        let shown = place.directory.join("server.log");
+        let ended = ended
+            .await
+            .with_context(|| format!("cannot run {command:?}"))?;
+        if !ended.success() {
+            bail!(
+                "no data directory was made; the reason is in {}",
+                shown.display()
+            );
+        }
+        Ok(fs::rename(unfinished, data)?)
+    }
+
+    /// MariaDB's script, from beside the server if it is there.
+    fn install_db(&self) -> Command {
+        let name = "mariadb-install-db";
+        let program = Path::new(self.words.last().expect("a program has a word"));
+        let base = program.parent().and_then(Path::parent);
+        let beside = ["bin", "scripts"].map(|folder| base.map(|b| b.join(folder).join(name)));
+        let found = beside.into_iter().flatten().find(|path| path.is_file());
+        let mut command = Command::new(found.unwrap_or_else(|| name.into()));
+        command.args(&self.defaults);
+        command.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+        let basedir = |word: &&String| word.starts_with("--basedir=");
+        command.args(self.options.iter().filter(basedir));
+        command
+    }
+
+    /// The server, small, with what Trireme needs of it.
+    pub(super) fn run(&self, place: &Place<'_>) -> Command {
+        let mut command = self.command();
+        let file = |name: &str| place.directory.join(name).display().to_string();
+        command.args([
+            format!("--datadir={}", place.data().display()),
+            format!("--socket={}", file("server.sock")),
+            format!("--pid-file={}", file("server.pid")),
+            format!("--port={}", place.port),
+            format!("--server-id={}", place.id),
+        ]);
+        command.args([
+            "--bind-address=127.0.0.1",
+            "--log-bin=binlog",
+            "--binlog-row-metadata=FULL",
+            "--innodb-buffer-pool-size=64M",
+        ]);
+        command.arg(match self.family {
+            Family::MariaDb => "--binlog-format=ROW",
+            // Its second protocol would want a port of its own.
+            Family::MySql => "--mysqlx=OFF",
+        });
+        // A commit is durable in the replicated log before its client hears of it.
+        let (flush, sync) = if place.durable { (1, 1) } else { (2, 0) };
+        command.arg(format!("--innodb-flush-log-at-trx-commit={flush}"));
+        command.arg(format!("--sync-binlog={sync}"));
+        command.args(user()).args(&self.options);
+        command
+    }
+}
+
+/// Servers refuse to run as root unless they are told to.
+fn user() -> Option<&'static str> {
+    rustix::process::geteuid()
+        .is_root()
+        .then_some("--user=root")
+}
+
+fn is_for_defaults(word: &str) -> bool {
+    word == "--no-defaults" || word.starts_with("--defaults-")
+}
+
+/// The words up to the server's executable, and its options.
+fn split(mut words: Vec<String>) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let is_server = |word: &String| {
+        let name = Path::new(word).file_name().and_then(|name| name.to_str());
+        !word.starts_with('-') && name.is_some_and(|name| NAMES.iter().any(|n| name.starts_with(n)))
+    };
+    let Some(at) = words.iter().position(is_server) else {
+        bail!("--server names no program called mysqld or mariadbd");
+    };
+    let options = words.split_off(at + 1);
+    Ok((words, options))
+}
+
+fn installed() -> anyhow::Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = env::split_paths(&path)
+        .chain(SYSTEM_DIRECTORIES.map(PathBuf::from))
+        .collect();
+    let places = NAMES
+        .iter()
+        .flat_map(|name| directories.iter().map(move |d| d.join(name)));
+    places.into_iter().find(|path| path.is_file()).context(
+        "there is neither mariadbd nor mysqld here: install mariadb-server, or name one with --server",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_split_at_the_server() {
+        for (command, program, options) in [
+            ("mysqld", "mysqld", ""),
+            (
+                "/usr/sbin/mariadbd --max-connections=9",
+                "/usr/sbin/mariadbd",
+                "--max-connections=9",
+            ),
+            (
+                "ld.so --library-path /x/mysql /x/mysqld --basedir=/x --plugin-dir=/y/mysqld",
+                "ld.so --library-path /x/mysql /x/mysqld",
+                "--basedir=/x --plugin-dir=/y/mysqld",
+            ),
+            ("mysqld-debug --gdb", "mysqld-debug", "--gdb"),
+        ] {
+            let (words, rest) = split(shlex::split(command).unwrap()).unwrap();
+            assert_eq!(
+                (words.join(" "), rest.join(" ")),
+                (program.into(), options.into())
+            );
+        }
+        assert!(split(vec!["postgres".to_owned()]).is_err());
+        assert!(split(Vec::new()).is_err());
+    }
+}
