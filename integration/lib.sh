@@ -45,11 +45,12 @@ eventually() {
 # start_mariadb PORT: a stock server with its files in the scratch directory, root without a password.
 start_mariadb() {
   local port=$1 dir=$SCRATCH/server$1
-  mkdir "$dir"
-  mariadb-install-db --no-defaults --datadir="$dir/data" --user="$(id -un)" \
+  # A temporary directory of its own: a server that starts removes the temporary tables in it.
+  mkdir -p "$dir/tmp"
+  mariadb-install-db --no-defaults --datadir="$dir/data" --tmpdir="$dir/tmp" --user="$(id -un)" \
     --auth-root-authentication-method=normal --skip-test-db >"$dir/install.log" 2>&1 ||
     { cat "$dir/install.log" >&2; fail "mariadb-install-db"; }
-  mariadbd --no-defaults --datadir="$dir/data" --user="$(id -un)" --port="$port" --bind-address=127.0.0.1 \
+  mariadbd --no-defaults --datadir="$dir/data" --tmpdir="$dir/tmp" --user="$(id -un)" --port="$port" --bind-address=127.0.0.1 \
     --socket="$dir/server.sock" --pid-file="$dir/server.pid" --innodb-buffer-pool-size=64M \
     --max-connections=500 --local-infile=1 --max-allowed-packet=64M >"$dir/server.log" 2>&1 &
   PIDS+=($!)

@@ -1,23 +1,36 @@
 #!/usr/bin/env bash
-# Starts a stock MariaDB server and a node in front of it, shows it working, and stays until Ctrl-C.
+# Starts a three-node cluster on stock MariaDB servers, shows it working, and stays until Ctrl-C.
 # With --check it ends after the show.
 . "$(dirname "$0")/lib.sh"
-node=33060 server=33160
+port=33060 box=$SCRATCH/box
+trap '"$TRIREME" sandbox stop --dir "$box" >/dev/null 2>&1 || true; finish' EXIT
+status() { "$TRIREME" status 127.0.0.1:$((port + 100 + $1)); }
+leader() { status "$1" | awk '/leader/ { print $3 }'; }
+
+say "installing what is missing"
 install mariadb-server mariadb-client
 say "building Trireme"
 build
-say "starting a MariaDB server on port $server"
-start_mariadb $server
-say "starting a node in front of it on port $node"
-start_node $node $server
-say "writing and reading through the node"
-show="CREATE DATABASE demo; CREATE TABLE demo.ship (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(20));
-INSERT INTO demo.ship (name) VALUES ('Olympias'), ('Paralos'); SELECT * FROM demo.ship;"
-printf '%s\n' "$show"
-sql $node "$show"
-say "reading the same rows from the server itself"
-sql $server 'SELECT * FROM demo.ship'
-say "connect with: mariadb -uroot -h127.0.0.1 -P$node"
+say "starting three servers, and a node beside each"
+"$TRIREME" sandbox --dir "$box" --port $port --detach
+say "the cluster, as node 2 sees it"
+status 2
+say "a statement through each node, which today is its server's alone: nothing is replicated yet"
+for i in 1 2 3; do sql $((port + i)) "SELECT 'node $i stands before server', @@server_id, @@version"; done
+old=$(leader 2)
+victim=$(($(cut -d: -f2 <<<"$old") - port - 200))
+other=$((victim % 3 + 1))
+say "killing the leader, node $victim (kill -9)"
+kill -9 "$(cat "$box/node$victim/trireme.pid")"
+led_by_another() { [ -n "$(leader $other)" ] && [ "$(leader $other)" != "$old" ] && status $other >/dev/null; }
+eventually 10 led_by_another || fail "no new leader: $(status $other)"
+status $other
+say "starting it again"
+"$TRIREME" sandbox --dir "$box" --port $port --detach >/dev/null
+status $victim
+say "connect with: mariadb -uroot -h127.0.0.1 -P$((port + 1))   (or +2, +3)"
 [ "${1:-}" = --check ] && exit 0
-say "Ctrl-C ends the node and the server and removes their files"
-wait -n "${PIDS[@]}" || fail "the server or the node ended by itself; its log: $(tail -n 5 "$SCRATCH"/*.log)"
+say "Ctrl-C ends everything and removes its files"
+sleep infinity &
+PIDS+=($!)
+wait $!

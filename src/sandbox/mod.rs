@@ -160,7 +160,7 @@ async fn run<'a>(
     println!("starting the servers");
     for (pair, place) in pairs.iter().zip(&places) {
         if pair.server.pid().is_none() {
-            started.push(pair.server.start(program.run(place))?);
+            started.push(pair.server.start(program.run(place)?)?);
         }
     }
     for pair in pairs {

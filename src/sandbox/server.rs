@@ -1,7 +1,7 @@
 //! A stock server's command, and how to make a data directory for it.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -48,6 +48,14 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     pub(super) fn data(&self) -> PathBuf {
         self.directory.join("data")
+    }
+
+    /// Not shared with another server: MariaDB removes at its start what it takes for its own
+    /// left-over temporary tables, and breaks a server that is using them.
+    fn temporary(&self) -> io::Result<String> {
+        let directory = self.directory.join("tmp");
+        fs::create_dir_all(&directory)?;
+        Ok(format!("--tmpdir={}", directory.display()))
     }
 }
 
@@ -117,6 +125,7 @@ impl Program {
         let log = append(&place.directory.join("server.log"))?;
         let ended = command
             .arg(format!("--datadir={}", unfinished.display()))
+            .arg(place.temporary()?)
             .args(user())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -152,7 +161,7 @@ impl Program {
     }
 
     /// The server, small, with what Trireme needs of it.
-    pub(super) fn run(&self, place: &Place<'_>) -> Command {
+    pub(super) fn run(&self, place: &Place<'_>) -> io::Result<Command> {
         let mut command = self.command();
         let file = |name: &str| place.directory.join(name).display().to_string();
         command.args([
@@ -161,6 +170,7 @@ impl Program {
             format!("--pid-file={}", file("server.pid")),
             format!("--port={}", place.port),
             format!("--server-id={}", place.id),
+            place.temporary()?,
         ]);
         command.args([
             "--bind-address=127.0.0.1",
@@ -178,7 +188,7 @@ impl Program {
         command.arg(format!("--innodb-flush-log-at-trx-commit={flush}"));
         command.arg(format!("--sync-binlog={sync}"));
         command.args(user()).args(&self.options);
-        command
+        Ok(command)
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Cluster {
     /// The node that tells this.
     pub node: String,
     pub leader: Option<String>,
+    /// In the order of their addresses.
     pub members: Vec<Member>,
     /// Index of the last log entry that this node has delivered; 0 before the first.
     pub last_delivered: u64,

@@ -123,11 +123,13 @@ fn describe(name: String, view: View) -> Cluster {
             Role::Follower
         },
     });
+    let mut members: Vec<_> = members.collect();
+    members.sort_by(|a, b| a.address.cmp(&b.address));
     Cluster {
         name,
         node: node.to_string(),
         leader: leader.map(|id| id.to_string()),
-        members: members.collect(),
+        members,
         last_delivered: committed,
     }
 }

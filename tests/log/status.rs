@@ -1,6 +1,6 @@
 //! What `/health` and `/status` say, over real sockets.
 
-use std::{io, net::SocketAddr};
+use std::{collections::BTreeSet, io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -111,8 +111,8 @@ async fn every_node_tells_the_same_of_the_cluster() {
         assert_eq!(one.members, told[0].members);
         assert!(one.last_delivered > 0);
     }
-    let nodes: Vec<_> = told.iter().map(|one| one.node.as_str()).collect();
-    let members: Vec<_> = told[0].members.iter().map(|m| m.node.as_str()).collect();
+    let nodes: BTreeSet<_> = told.iter().map(|one| &one.node).collect();
+    let members: BTreeSet<_> = told[0].members.iter().map(|m| &m.node).collect();
     assert_eq!(members, nodes);
     let leaders = told[0].members.iter().filter(|m| m.role == Role::Leader);
     let leaders: Vec<_> = leaders.map(|m| Some(m.node.clone())).collect();
