@@ -14,4 +14,5 @@ pub mod consensus;
 
 pub mod config;
 pub mod id;
+pub mod net;
 pub mod protocol;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "cli",
     "node",
     "sandbox",
@@ -12,6 +12,7 @@ const ORDER: [&str; 9] = [
     "consensus",
     "config",
     "id",
+    "net",
     "protocol",
 ];
 

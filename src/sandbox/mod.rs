@@ -152,7 +152,7 @@ async fn run<'a>(
     for pair in pairs {
         pair.prepare(pairs)?;
     }
-    println!("making {} data directories", pairs.len());
+    println!("making data directories, where there are none");
     let places: Vec<_> = pairs.iter().map(|p| p.place(options.durable)).collect();
     try_join_all(places.iter().map(|place| program.initialise(place))).await?;
 

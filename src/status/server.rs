@@ -14,10 +14,13 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Cluster, LastError, Member, Role, Status};
-use crate::consensus::{ReplicatedLog, View};
+use crate::{
+    consensus::{ReplicatedLog, View},
+    net::accept,
+};
 
 /// How long a node may take to deliver what its cluster had when it was asked.
 const LEVEL_LIMIT: Duration = Duration::from_secs(1);
@@ -43,14 +46,7 @@ pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Source<L>) {
         .with_state(Arc::new(source));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                warn!(%error, "cannot accept an HTTP connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+        let (stream, _) = accept(&listener, "an HTTP").await;
         let Ok(place) = places.clone().try_acquire_owned() else {
             continue;
         };

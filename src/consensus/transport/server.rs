@@ -23,6 +23,7 @@ use super::{
 use crate::{
     consensus::{Raft, types::Proposal},
     id::NodeId,
+    net::accept,
 };
 
 /// A node says hello at once.
@@ -56,22 +57,16 @@ impl Server {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, from)) => {
-                        let Ok(place) = places.clone().try_acquire_owned() else { continue };
-                        let (server, refused) = (self.clone(), refused.clone());
-                        connections.spawn(async move {
-                            if let Err(reason) = server.answer(stream).await {
-                                let _ = refused.send((from.ip(), reason)).await;
-                            }
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        warn!(%error, "cannot accept a peer's connection");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                },
+                (stream, from) = accept(&listener, "a peer's") => {
+                    let Ok(place) = places.clone().try_acquire_owned() else { continue };
+                    let (server, refused) = (self.clone(), refused.clone());
+                    connections.spawn(async move {
+                        if let Err(reason) = server.answer(stream).await {
+                            let _ = refused.send((from.ip(), reason)).await;
+                        }
+                        drop(place);
+                    });
+                }
                 Some(_) = connections.join_next() => {}
                 Some(refusal) = refusals.recv() => {
                     if logged.len() < REMEMBERED_REFUSALS && logged.insert(refusal.clone()) {
