@@ -2,8 +2,7 @@
 # Starts a three-node cluster on stock MariaDB servers, shows it working, and stays until Ctrl-C.
 # With --check it ends after the show.
 . "$(dirname "$0")/lib.sh"
-port=33060 box=$SCRATCH/box
-trap '"$TRIREME" sandbox stop --dir "$box" >/dev/null 2>&1 || true; finish' EXIT
+port=33060
 status() { "$TRIREME" status 127.0.0.1:$((port + 100 + $1)); }
 leader() { status "$1" | awk '/leader/ { print $3 }'; }
 
@@ -12,7 +11,7 @@ install mariadb-server mariadb-client
 say "building Trireme"
 build
 say "starting three servers, and a node beside each"
-"$TRIREME" sandbox --dir "$box" --port $port --detach
+start_sandbox $port
 say "the cluster, as node 2 sees it"
 status 2
 say "a statement through each node, which today is its server's alone: nothing is replicated yet"
@@ -21,12 +20,12 @@ old=$(leader 2)
 victim=$(($(cut -d: -f2 <<<"$old") - port - 200))
 other=$((victim % 3 + 1))
 say "killing the leader, node $victim (kill -9)"
-kill -9 "$(cat "$box/node$victim/trireme.pid")"
+kill -9 "$(cat "$BOX/node$victim/trireme.pid")"
 led_by_another() { [ -n "$(leader $other)" ] && [ "$(leader $other)" != "$old" ] && status $other >/dev/null; }
 eventually 10 led_by_another || fail "no new leader: $(status $other)"
 status $other
 say "starting it again"
-"$TRIREME" sandbox --dir "$box" --port $port --detach >/dev/null
+start_sandbox $port >/dev/null
 status $victim
 say "connect with: mariadb -uroot -h127.0.0.1 -P$((port + 1))   (or +2, +3)"
 [ "${1:-}" = --check ] && exit 0

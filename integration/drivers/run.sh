@@ -3,10 +3,9 @@
 . "$(dirname "$0")/../lib.sh"
 install mariadb-server mariadb-client python3 python3-pymysql
 build
-node=23306 server=23307
+node=23301 server=23601
 
-start_mariadb $server
-start_node $node $server
+start_sandbox 23300 --nodes 1 --server 'mariadbd --local-infile=1 --max-allowed-packet=64M --max-connections=500'
 sql $server "CREATE DATABASE drivers; CREATE USER app@'%' IDENTIFIED BY 'secret'; GRANT ALL ON \`drivers%\`.* TO app@'%'"
 
 say "the mariadb client"

@@ -3,18 +3,21 @@
 . "$(dirname "$0")/../lib.sh"
 install mariadb-server mariadb-client
 build
-node=23306 server=23307
+node=23301 server=23601
 
-start_node $node $server
+start_sandbox 23300 --nodes 1
 say "no server: the client is told, and told what to do"
+kill "$(cat "$BOX/node1/server.pid")"
+gone() { [ ! -e "$BOX/node1/server.pid" ]; }
+eventually 60 gone || fail "the server does not stop"
 error=$(sql $node 'SELECT 1' 2>&1) && fail "a client was served without a server"
-grep -q '1047.*cannot reach its server at 127.0.0.1:23307.*start the server' <<<"$error" || fail "got: $error"
+grep -q "1047.*cannot reach its server at 127.0.0.1:$server.*start the server" <<<"$error" || fail "got: $error"
 
-start_mariadb $server
+start_sandbox 23300 --nodes 1
 say "with a server: the same node serves"
 got=$(sql $node "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY, b TEXT);
   INSERT INTO d.t VALUES (1,'one'),(2,'two'); BEGIN; DELETE FROM d.t; ROLLBACK; SELECT * FROM d.t; SELECT @@port")
-[ "$got" = $'1\tone\n2\ttwo\n23307' ] || fail "got: $got"
+[ "$got" = $'1\tone\n2\ttwo\n'$server ] || fail "got: $got"
 [ "$(sql $server 'SELECT COUNT(*) FROM d.t')" = 2 ] || fail "the rows are not in the server"
 
 say "the server's own refusals arrive"

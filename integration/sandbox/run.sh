@@ -2,10 +2,9 @@
 # The promise: `trireme sandbox` starts a cluster whose nodes tell the same, whose processes can be
 # killed and started again one by one, and stops it without a trace of a process.
 . "$(dirname "$0")/../lib.sh"
-port=34060 box=$SCRATCH/box
+port=34060
 build
 install mariadb-server mariadb-client curl
-trap '"$TRIREME" sandbox stop --dir "$box" >/dev/null || true; finish' EXIT
 
 # health NODE: the HTTP code of its verdict.
 health() { curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$((port + 100 + $1))/health" || true; }
@@ -18,30 +17,30 @@ all_level() { for i in 1 2 3; do healthy $i || return 1; done; }
 all_tell_the_same() { [ "$(told 1)" = "$(told 2)" ] && [ "$(told 2)" = "$(told 3)" ]; }
 
 say "starting three servers and three nodes"
-"$TRIREME" sandbox --dir "$box" --port $port --detach
+start_sandbox $port
 all_level || fail "--detach returned before all nodes were level"
 all_tell_the_same || fail "the nodes tell different things: $(told 1) $(told 2) $(told 3)"
 for i in 1 2 3; do
   [ "$(sql $((port + i)) 'SELECT @@server_id')" = $i ] || fail "node $i is not before server $i"
   for file in server.sock data trireme.toml trireme.log server.log trireme.pid server.pid; do
-    [ -e "$box/node$i/$file" ] || fail "node$i/$file is missing"
+    [ -e "$BOX/node$i/$file" ] || fail "node$i/$file is missing"
   done
 done
 
 say "what an idle node costs (CPU over 10 s, resident memory)"
 # ticks NODE: processor time it has used, in clock ticks.
-ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$box/node$1/trireme.pid")/stat"; }
+ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$BOX/node$1/trireme.pid")/stat"; }
 before=("" "$(ticks 1)" "$(ticks 2)" "$(ticks 3)")
 sleep 10
 for i in 1 2 3; do
   role=$("$TRIREME" status 127.0.0.1:$((port + 100 + i)) | awk '/this node/ { print $1 }')
   awk -v i=$i -v role="$role" -v ticks=$(($(ticks $i) - before[i])) -v hz="$(getconf CLK_TCK)" \
     '/^VmRSS/ { printf "node %d (%s): %.1f %% of a core, %.1f MiB\n", i, role, ticks / hz * 10, $2 / 1024 }' \
-    "/proc/$(cat "$box/node$i/trireme.pid")/status"
+    "/proc/$(cat "$BOX/node$i/trireme.pid")/status"
 done
 
 say "strangers on a peer port: garbage, a frame without end, a node of another cluster"
-peers=$((port + 201)) log=$box/node1/trireme.log
+peers=$((port + 201)) log=$BOX/node1/trireme.log
 # refusals REASON: how often the log tells of it.
 refusals() { grep 'refused a connection' "$log" | grep -c "$1" || true; }
 for _ in 1 2 3; do
@@ -73,36 +72,36 @@ kill $stranger
 all_level || fail "the cluster suffers"
 
 say "killing two nodes: the third has no majority and says so"
-kill -9 "$(cat "$box/node1/trireme.pid")" "$(cat "$box/node2/trireme.pid")"
+kill -9 "$(cat "$BOX/node1/trireme.pid")" "$(cat "$BOX/node2/trireme.pid")"
 eventually 10 unhealthy 3 || fail "node 3 still says $(health 3)"
 status=$("$TRIREME" status 127.0.0.1:$((port + 103))) && fail "trireme status does not fail"
 grep -q 'health *no majority' <<<"$status" || fail "no reason in: $status"
 
 say "starting one of them again, by hand"
-"$TRIREME" run --config "$box/node1/trireme.toml" 2>>"$box/node1/trireme.log" &
+"$TRIREME" run --config "$BOX/node1/trireme.toml" 2>>"$BOX/node1/trireme.log" &
 eventually 10 healthy 1 && eventually 10 healthy 3 || fail "no majority: $(health 1) $(health 3)"
 
 say "killing a server, starting the sandbox again: what does not run is started"
-kill -9 "$(cat "$box/node3/server.pid")"
-"$TRIREME" sandbox --dir "$box" --port $port --detach >"$SCRATCH/again.log"
+kill -9 "$(cat "$BOX/node3/server.pid")"
+start_sandbox $port >"$SCRATCH/again.log"
 all_level && eventually 10 all_tell_the_same || fail "not level after the second start"
 [ "$(sql $((port + 3)) 'SELECT @@server_id')" = 3 ] || fail "server 3 is not back"
 
 say "other options for the same directory are refused, and disturb nothing"
-"$TRIREME" sandbox --dir "$box" --port $port --nodes 2 --detach 2>"$SCRATCH/refused.log" && fail "they are taken"
+start_sandbox $port --nodes 2 2>"$SCRATCH/refused.log" && fail "they are taken"
 grep -q 'other options' "$SCRATCH/refused.log" || fail "$(cat "$SCRATCH/refused.log")"
 all_level || fail "not level any more"
 
 say "stopping it"
-pids=$(cat "$box"/node*/*.pid)
-"$TRIREME" sandbox stop --dir "$box"
+pids=$(cat "$BOX"/node*/*.pid)
+"$TRIREME" sandbox stop --dir "$BOX"
 for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done
 
 say "in the foreground it ends with a signal"
-"$TRIREME" sandbox --dir "$box" --port $port >"$SCRATCH/foreground.log" 2>&1 &
+"$TRIREME" sandbox --dir "$BOX" --port $port >"$SCRATCH/foreground.log" 2>&1 &
 sandbox=$!
 eventually 60 grep -q 'Ctrl-C' "$SCRATCH/foreground.log" || fail "$(cat "$SCRATCH/foreground.log")"
-pids=$(cat "$box"/node*/*.pid)
+pids=$(cat "$BOX"/node*/*.pid)
 kill -TERM $sandbox
 wait $sandbox || fail "it ended with $?: $(cat "$SCRATCH/foreground.log")"
 for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done

@@ -122,7 +122,8 @@ impl Program {
                 command
             }
         };
-        let log = append(&place.directory.join("server.log"))?;
+        let path = place.directory.join("server.log");
+        let log = append(&path)?;
         let ended = command
             .arg(format!("--datadir={}", unfinished.display()))
             .arg(place.temporary()?)
@@ -132,14 +133,12 @@ impl Program {
             .stderr(log)
             .kill_on_drop(true)
             .status();
-        let shown = place.directory.join("server.log");
-        let ended = ended
-            .await
-            .with_context(|| format!("cannot run {command:?}"))?;
+        let ended = ended.await;
+        let ended = ended.with_context(|| format!("cannot run {command:?}"))?;
         if !ended.success() {
             bail!(
                 "no data directory was made; the reason is in {}",
-                shown.display()
+                path.display()
             );
         }
         Ok(fs::rename(unfinished, data)?)
