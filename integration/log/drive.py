@@ -1,6 +1,7 @@
 """Starts three log_node processes, has them propose, kills them, and compares what they deliver."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -8,10 +9,13 @@ import threading
 import time
 from pathlib import Path
 
+import disk
+
 NODES, ENTRIES, BYTES = 3, 20_000, 1024
 # Entries that one node has under way: for speed, and few enough to be killed midway.
 FAST, SLOW = 256, 16
 LIMIT_S = 60
+POWER_CUTS = int(os.environ.get("POWER_CUTS", 10))
 
 
 class Node:
@@ -22,6 +26,7 @@ class Node:
         self.directory.mkdir(parents=True)
         self.command = [os.environ["LOG_NODE"], self.directory, addresses[number], *addresses]
         self.prefix = "abc"[number]
+        self.environment = {}
         self.starts = 0
         self.acknowledged = {}
         self.failed = []
@@ -32,7 +37,8 @@ class Node:
         self.said = []
         errors = open(self.directory / "stderr", "a")
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            env=os.environ | self.environment,
         )
         threading.Thread(target=self.listen, args=(self.process,), daemon=True).start()
         self.wait_for("ready")
@@ -90,9 +96,11 @@ def free_addresses():
     return addresses
 
 
-def cluster(directory):
+def cluster(directory, environment=lambda node: {}):
     addresses = free_addresses()
     nodes = [Node(n, directory, addresses) for n in range(NODES)]
+    for node in nodes:
+        node.environment = environment(node)
     for node in nodes:
         node.start()
     return nodes
@@ -119,6 +127,17 @@ def wait_for_entries(nodes, count):
 
 def judge(name, nodes, started):
     """Compares the nodes, stops them, and prints one line."""
+    acknowledged, delivered = compare(name, nodes)
+    failed = [f for node in nodes for f in node.failed]
+    assert not failed, f"{name}: {len(failed)} proposals failed: {failed[:3]}"
+    for node in nodes:
+        node.kill()
+    print(f"{name}: {acknowledged} acknowledged, {delivered} delivered on each node"
+          f"{started and f', {acknowledged / started:,.0f} entries a second'}", flush=True)
+
+
+def compare(name, nodes):
+    """How many entries were acknowledged, and how many each node delivers."""
     delivered = [node.delivered() for node in nodes]
     for other in delivered[1:]:
         assert other == delivered[0], f"{name}: two nodes deliver different entries"
@@ -129,12 +148,7 @@ def judge(name, nodes, started):
         for tag, index in node.acknowledged.items():
             assert places.get(tag) == index, f"{name}: {tag} was acknowledged and is lost"
             acknowledged += 1
-    failed = [f for node in nodes for f in node.failed]
-    assert not failed, f"{name}: {len(failed)} proposals failed: {failed[:3]}"
-    for node in nodes:
-        node.kill()
-    print(f"{name}: {acknowledged} acknowledged, {len(places)} delivered on each node"
-          f"{started and f', {acknowledged / started:,.0f} entries a second'}", flush=True)
+    return acknowledged, len(places)
 
 
 def undisturbed(directory):
@@ -165,15 +179,19 @@ def one_killed(directory, name, leads):
     judge(f"{name} killed (others went on after {gap:.2f} s)", nodes, "")
 
 
+def kill_all(nodes):
+    for node in nodes:
+        node.process.kill()
+    for node in nodes:
+        node.process.wait()
+
+
 def all_killed(directory):
     nodes = cluster(directory)
     nodes[0].delivered()
     propose_everywhere(nodes)
     wait_for_entries(nodes, ENTRIES // 4)
-    for node in nodes:
-        node.process.kill()
-    for node in nodes:
-        node.process.wait()
+    kill_all(nodes)
     start = time.monotonic()
     for node in nodes:
         node.start()
@@ -181,8 +199,32 @@ def all_killed(directory):
     judge(f"all killed at once (back after {time.monotonic() - start:.2f} s)", nodes, "")
 
 
+def power_cut(directory):
+    """All nodes lose power at once, again and again, and with it what was not durable."""
+    seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+    chance = random.Random(seed)
+    name = f"{POWER_CUTS} power cuts, SEED={seed}"
+    nodes = cluster(directory, lambda node: {
+        "LD_PRELOAD": os.environ["DISK"], "DISK_JOURNAL": str(node.directory / "journal")
+    })
+    at_risk = 0
+    for _ in range(POWER_CUTS):
+        propose_everywhere(nodes)
+        count = sum(len(node.acknowledged) for node in nodes)
+        wait_for_entries(nodes, count + chance.randint(1, 300))
+        kill_all(nodes)
+        for node in nodes:
+            at_risk += disk.cut(node.directory / "log", node.directory / "journal", chance)
+        for node in nodes:
+            node.start()
+        compare(name, nodes)
+    assert at_risk, f"{name}: nothing was at risk"
+    judge(f"{name} ({at_risk // 1024:,} KiB were at risk)", nodes, "")
+
+
 scratch = Path(sys.argv[1])
 undisturbed(scratch / "undisturbed")
 one_killed(scratch / "leader", "leader", True)
 one_killed(scratch / "follower", "follower", False)
 all_killed(scratch / "all")
+power_cut(scratch / "power")

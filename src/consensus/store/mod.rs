@@ -11,6 +11,7 @@ mod tests;
 
 use std::{
     fmt::Debug,
+    fs::{self, File},
     io,
     ops::{Bound, RangeBounds},
     path::Path,
@@ -111,7 +112,7 @@ impl LogStore {
     /// The directory cannot be used, another process uses it, or what it holds is damaged
     /// anywhere but in an unfinished last write.
     pub(crate) async fn open(directory: &Path, fresh: NodeId) -> io::Result<(Self, Identity)> {
-        std::fs::create_dir_all(directory)?;
+        make_directory(directory)?;
         let settings = Arc::new(settings(directory));
         let log = match RaftLog::<Records>::open(settings.clone()) {
             Err(damage) if !tail::cut_torn::<Records>(&settings.wal)? => return Err(damage),
@@ -187,6 +188,21 @@ impl LogStore {
     fn lock(&self) -> MutexGuard<'_, RaftLog<Records>> {
         self.log.lock().expect("nothing panics under this lock")
     }
+}
+
+/// Makes a directory and those above it that are missing, so that a power cut leaves them in place.
+/// raft-log sees to what it makes in the directory.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    let parent = match directory.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => return Ok(()),
+    };
+    if !directory.exists() {
+        make_directory(parent)?;
+        fs::create_dir(directory)?;
+    }
+    File::open(parent)?.sync_all()
 }
 
 fn settings(directory: &Path) -> raft_log::Config {
