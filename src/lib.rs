@@ -15,4 +15,6 @@ pub mod consensus;
 pub mod config;
 pub mod id;
 pub mod net;
+
+pub mod binlog;
 pub mod protocol;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "cli",
     "node",
     "sandbox",
@@ -13,11 +13,12 @@ const ORDER: [&str; 10] = [
     "config",
     "id",
     "net",
+    "binlog",
     "protocol",
 ];
 
 /// Modules that import neither sockets nor a runtime.
-const PURE: [&str; 3] = ["config", "id", "protocol"];
+const PURE: [&str; 4] = ["binlog", "config", "id", "protocol"];
 
 #[test]
 fn modules_name_only_what_is_below_them() {

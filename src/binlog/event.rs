@@ -1,0 +1,201 @@
+//! One event of the binlog.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 4 | time of the statement, in seconds |
+//! | 1 | kind |
+//! | 4 | id of the server that wrote it |
+//! | 4 | length of the event, header and checksum included |
+//! | 4 | where it ends in its file, modulo 2^32; 0 for one that stands in no file |
+//! | 2 | flags |
+//! | … | body |
+//! | 4 | CRC32 of all that is before |
+//!
+//! Integers are little-endian. Sources: "Binary Log Event" in the MySQL source documentation,
+//! "Binlog Event Header" in MariaDB's protocol documentation.
+
+use bytes::Bytes;
+
+const KIND: usize = 4;
+const LENGTH: usize = 9;
+const END: usize = 13;
+const FLAGS: usize = 17;
+const HEADER_BYTES: usize = 19;
+const CHECKSUM_BYTES: usize = 4;
+
+/// `LOG_EVENT_ARTIFICIAL_F`: made up for the reader, and not in the file.
+const ARTIFICIAL: u16 = 0x20;
+
+/// What an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind(pub u8);
+
+impl Kind {
+    pub const QUERY: Self = Self(2);
+    pub const STOP: Self = Self(3);
+    pub const ROTATE: Self = Self(4);
+    pub const FORMAT_DESCRIPTION: Self = Self(15);
+    pub const XID: Self = Self(16);
+    pub const TABLE_MAP: Self = Self(19);
+    pub const INCIDENT: Self = Self(26);
+    pub const IGNORABLE: Self = Self(28);
+    pub const ROWS_QUERY: Self = Self(29);
+    pub const GTID: Self = Self(33);
+    pub const ANONYMOUS_GTID: Self = Self(34);
+    pub const PREVIOUS_GTIDS: Self = Self(35);
+    pub const XA_PREPARE: Self = Self(38);
+    pub const PARTIAL_UPDATE_ROWS: Self = Self(39);
+    pub const TRANSACTION_PAYLOAD: Self = Self(40);
+    pub const GTID_TAGGED: Self = Self(42);
+    pub const MARIADB_ANNOTATE_ROWS: Self = Self(160);
+    pub const MARIADB_BINLOG_CHECKPOINT: Self = Self(161);
+    pub const MARIADB_GTID: Self = Self(162);
+    pub const MARIADB_GTID_LIST: Self = Self(163);
+
+    /// Rows that were written, changed or removed, in either version of the event.
+    pub fn is_rows(self) -> bool {
+        matches!(self.0, 23..=25 | 30..=32)
+    }
+
+    /// What a statement needs that is logged as such: generated values, variables, files.
+    pub fn is_statement_context(self) -> bool {
+        matches!(self.0, 5 | 13 | 14 | 17 | 18)
+    }
+
+    /// An event whose content is compressed, as MariaDB's `log_bin_compress` has it.
+    pub fn is_mariadb_compressed(self) -> bool {
+        matches!(self.0, 165..=171)
+    }
+}
+
+/// Bytes that are not an event.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EventError {
+    #[error("{0} bytes are too few for an event")]
+    Short(usize),
+    #[error("an event of {stated} bytes came in {actual}")]
+    Length { stated: u32, actual: usize },
+    #[error(
+        "the event that ends at {end} is damaged: its CRC32 is {stated:08x}, its bytes give {actual:08x}; \
+        if the server has binlog_checksum=NONE, run SET GLOBAL binlog_checksum=CRC32"
+    )]
+    Checksum { end: u32, stated: u32, actual: u32 },
+}
+
+/// An event whose checksum is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event(Bytes);
+
+impl Event {
+    /// Takes the whole of an event.
+    ///
+    /// # Errors
+    /// The length or the checksum is wrong.
+    pub fn new(bytes: Bytes) -> Result<Self, EventError> {
+        if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES {
+            return Err(EventError::Short(bytes.len()));
+        }
+        let event = Self(bytes);
+        let (stated, actual) = (event.u32(LENGTH), event.0.len());
+        if stated as usize != actual {
+            return Err(EventError::Length { stated, actual });
+        }
+        let end = actual - CHECKSUM_BYTES;
+        let (stated, actual) = (event.u32(end), crc32fast::hash(&event.0[..end]));
+        if stated != actual {
+            let end = event.end();
+            return Err(EventError::Checksum {
+                end,
+                stated,
+                actual,
+            });
+        }
+        Ok(event)
+    }
+
+    pub fn kind(&self) -> Kind {
+        Kind(self.0[KIND])
+    }
+
+    /// Where the event ends in its file, modulo 2^32.
+    pub fn end(&self) -> u32 {
+        self.u32(END)
+    }
+
+    /// Whether the event stands in the file, and not only in this stream of it.
+    pub fn is_in_file(&self) -> bool {
+        let flags = u16::from_le_bytes([self.0[FLAGS], self.0[FLAGS + 1]]);
+        flags & ARTIFICIAL == 0 && self.end() != 0
+    }
+
+    /// What is between header and checksum.
+    pub fn body(&self) -> &[u8] {
+        &self.0[HEADER_BYTES..self.0.len() - CHECKSUM_BYTES]
+    }
+
+    /// The whole event, as `BINLOG` takes it.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    fn u32(&self, at: usize) -> u32 {
+        let bytes = self.0[at..at + 4].try_into();
+        u32::from_le_bytes(bytes.expect("a slice of four bytes"))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An event that ends at `end` of its file.
+    pub(crate) fn event(kind: Kind, end: u32, body: &[u8]) -> Event {
+        let length = (HEADER_BYTES + body.len() + CHECKSUM_BYTES) as u32;
+        let mut bytes = vec![0; 4];
+        bytes.push(kind.0);
+        bytes.extend(7u32.to_le_bytes());
+        bytes.extend(length.to_le_bytes());
+        bytes.extend(end.to_le_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(body);
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        Event::new(bytes.into()).unwrap()
+    }
+
+    #[test]
+    fn an_event_has_its_parts() {
+        let event = event(Kind::QUERY, 300, b"abc");
+        assert_eq!(event.kind(), Kind::QUERY);
+        assert_eq!(event.end(), 300);
+        assert_eq!(event.body(), b"abc");
+        assert!(event.is_in_file());
+    }
+
+    #[test]
+    fn what_is_made_up_is_not_in_the_file() {
+        assert!(!event(Kind::ROTATE, 0, b"").is_in_file());
+        let mut bytes = event(Kind::ROTATE, 9, b"").0.to_vec();
+        bytes[FLAGS] = ARTIFICIAL as u8;
+        let end = bytes.len() - CHECKSUM_BYTES;
+        let checksum = crc32fast::hash(&bytes[..end]).to_le_bytes();
+        bytes[end..].copy_from_slice(&checksum);
+        assert!(!Event::new(bytes.into()).unwrap().is_in_file());
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_noticed(body: Vec<u8>, at: prop::sample::Index, bit in 0..8u8) {
+            let mut bytes = event(Kind::QUERY, 300, &body).0.to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(Event::new(bytes.into()).is_err());
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(bytes: Vec<u8>) {
+            prop_assert!(Event::new(bytes.into()).is_err());
+        }
+    }
+}

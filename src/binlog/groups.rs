@@ -1,0 +1,486 @@
+//! From events to groups: what the server has written as a whole.
+//!
+//! A group starts with an event that gives it a GTID (or says that it has none) and ends with the
+//! one that prepares, commits, rolls back or is its only statement. Groups never mix.
+
+use std::fmt;
+
+use super::{
+    event::{Event, EventError, Kind},
+    query::{self, Statement},
+    xid::{Prepare, Xid},
+};
+
+/// Where a reader stands in the binlog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    /// Bytes from the start of the file.
+    pub position: u64,
+}
+
+impl Place {
+    /// What a file starts with, before its first event.
+    const MAGIC_BYTES: u64 = 4;
+
+    fn after_rotate(body: &[u8]) -> Option<Self> {
+        let (position, file) = body.split_first_chunk()?;
+        Some(Self {
+            file: String::from_utf8(file.to_vec()).ok()?,
+            position: u64::from_le_bytes(*position),
+        })
+    }
+
+    /// Whether `next` is the start of the file after this one.
+    fn is_followed_by(&self, next: &Self) -> bool {
+        fn number(file: &str) -> Option<(&str, u64)> {
+            let (base, number) = file.rsplit_once('.')?;
+            Some((base, number.parse().ok()?))
+        }
+        next.position == Self::MAGIC_BYTES
+            && number(&self.file).map(|(base, n)| (base, n + 1)) == number(&next.file)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.position)
+    }
+}
+
+/// What the server has written as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Group {
+    /// A transaction that has been prepared and waits for its decision.
+    Prepared {
+        xid: Xid,
+        /// Its row events with the table maps that belong to them, in order.
+        rows: Result<Vec<Event>, Refusal>,
+    },
+    /// The decision about a transaction that had been prepared.
+    Decided,
+    /// What took effect at once: a statement of its own, or a transaction that was not prepared.
+    Direct,
+}
+
+/// Why a prepared transaction cannot be replicated, though the binlog is in order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("it was logged as statements; set binlog_format=ROW")]
+    Statement,
+    #[error("it was logged with partial JSON values; set binlog_row_value_options=''")]
+    PartialRows,
+}
+
+/// Why the binlog can no longer be followed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CaptureError {
+    #[error("at {place}: {error}")]
+    Event { place: Place, error: EventError },
+    #[error("events are missing from the binlog at {place}: what came next is at {found}")]
+    Gap { place: Place, found: Place },
+    #[error("at {place}: an event of kind {kind} cannot stand there or is malformed")]
+    Malformed { place: Place, kind: u8 },
+    #[error("at {place}: events of kind {kind} are not known; is this server newer than Trireme?")]
+    Unknown { place: Place, kind: u8 },
+    #[error(
+        "at {place}: events are compressed; run SET GLOBAL log_bin_compress=OFF (MariaDB) or \
+        SET GLOBAL binlog_transaction_compression=OFF (MySQL)"
+    )]
+    Compressed { place: Place },
+    #[error("at {place}: the server says that events were lost (an incident event)")]
+    Incident { place: Place },
+}
+
+/// The groups of a stream of events.
+#[derive(Debug)]
+pub struct Groups {
+    /// What has been read up to here.
+    place: Place,
+    /// The last event of this kind: without it rows cannot be read.
+    format: Option<Event>,
+    open: Option<Open>,
+}
+
+/// A group whose end has not come.
+#[derive(Debug)]
+struct Open {
+    rows: Vec<Event>,
+    refusal: Option<Refusal>,
+    /// Whether the group is a transaction, with an event at its end, and not one statement.
+    transaction: bool,
+}
+
+impl Groups {
+    /// A reader that has asked for the binlog from `place` on, where a group starts.
+    pub fn from(place: Place) -> Self {
+        Self {
+            place,
+            format: None,
+            open: None,
+        }
+    }
+
+    /// Takes the next event; gives the group that it completes.
+    ///
+    /// # Errors
+    /// The binlog cannot be followed from here on: nothing more must be read.
+    pub fn take(&mut self, event: Event) -> Result<Option<Group>, CaptureError> {
+        if event.is_in_file() {
+            self.advance(&event)?;
+        }
+        let kind = event.kind();
+        let taken = match kind {
+            Kind::ROTATE if !event.is_in_file() => return self.rotate(&event).map(|()| None),
+            Kind::FORMAT_DESCRIPTION => {
+                self.format = Some(event);
+                Some(None)
+            }
+            Kind::STOP
+            | Kind::ROTATE
+            | Kind::PREVIOUS_GTIDS
+            | Kind::MARIADB_GTID_LIST
+            | Kind::MARIADB_BINLOG_CHECKPOINT => Some(None),
+            Kind::IGNORABLE | Kind::ROWS_QUERY | Kind::MARIADB_ANNOTATE_ROWS => Some(None),
+            Kind::GTID | Kind::ANONYMOUS_GTID | Kind::GTID_TAGGED | Kind::MARIADB_GTID => {
+                self.open(&event)
+            }
+            Kind::QUERY => self.query(&event),
+            Kind::XID => self.close().map(|_| Some(Group::Direct)),
+            Kind::XA_PREPARE => self.prepare(&event),
+            _ if kind == Kind::TABLE_MAP || kind.is_rows() => self.rows(event),
+            Kind::PARTIAL_UPDATE_ROWS => self.refuse(Refusal::PartialRows),
+            _ if kind.is_statement_context() => self.refuse(Refusal::Statement),
+            _ => return Err(self.strange(kind)),
+        };
+        taken.ok_or_else(|| CaptureError::Malformed {
+            place: self.place.clone(),
+            kind: kind.0,
+        })
+    }
+
+    /// What has been read up to here.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The event that says how the others are to be read, once it has come.
+    pub fn format(&self) -> Option<&Event> {
+        self.format.as_ref()
+    }
+
+    fn advance(&mut self, event: &Event) -> Result<(), CaptureError> {
+        let length = event.bytes().len() as u64;
+        let next = self.place.position + length;
+        // The event holds only the low half of where it ends.
+        if next as u32 != event.end() {
+            let start = u64::from(event.end()).wrapping_sub(length);
+            let found = Place {
+                file: self.place.file.clone(),
+                position: start,
+            };
+            return Err(CaptureError::Gap {
+                place: self.place.clone(),
+                found,
+            });
+        }
+        self.place.position = next;
+        Ok(())
+    }
+
+    /// The server goes on in another file, or says where it starts in the first one.
+    fn rotate(&mut self, event: &Event) -> Result<(), CaptureError> {
+        let next = Place::after_rotate(event.body()).ok_or_else(|| CaptureError::Malformed {
+            place: self.place.clone(),
+            kind: event.kind().0,
+        })?;
+        if next != self.place {
+            if !self.place.is_followed_by(&next) {
+                return Err(CaptureError::Gap {
+                    place: self.place.clone(),
+                    found: next,
+                });
+            }
+            // A file that ends within a group: the server crashed, and the group never was.
+            self.open = None;
+            self.place = next;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, event: &Event) -> Option<Option<Group>> {
+        if self.open.is_some() || self.format.is_none() {
+            return None;
+        }
+        self.open = Some(Open {
+            rows: Vec::new(),
+            refusal: None,
+            transaction: event.kind() == Kind::MARIADB_GTID && !is_standalone(event.body())?,
+        });
+        Some(None)
+    }
+
+    fn query(&mut self, event: &Event) -> Option<Option<Group>> {
+        let statement = Statement::of(query::statement(event.body())?);
+        let open = self.open.as_mut()?;
+        match statement {
+            Statement::Begin => {
+                open.transaction = true;
+                Some(None)
+            }
+            Statement::Inside => Some(None),
+            Statement::Other if open.transaction => self.refuse(Refusal::Statement),
+            Statement::Other | Statement::End => self.close().map(|_| Some(Group::Direct)),
+            Statement::Decide => self.close().map(|_| Some(Group::Decided)),
+        }
+    }
+
+    fn rows(&mut self, event: Event) -> Option<Option<Group>> {
+        self.open.as_mut()?.rows.push(event);
+        Some(None)
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Option<Option<Group>> {
+        self.open.as_mut()?.refusal.get_or_insert(refusal);
+        Some(None)
+    }
+
+    fn prepare(&mut self, event: &Event) -> Option<Option<Group>> {
+        let Prepare { one_phase, xid } = Prepare::decode(event.body())?;
+        let Open { rows, refusal, .. } = self.close()?;
+        if one_phase {
+            return Some(Some(Group::Direct));
+        }
+        let rows = refusal.map_or(Ok(rows), Err);
+        Some(Some(Group::Prepared { xid, rows }))
+    }
+
+    fn close(&mut self) -> Option<Open> {
+        self.open.take()
+    }
+
+    fn strange(&self, kind: Kind) -> CaptureError {
+        let place = self.place.clone();
+        match kind {
+            Kind::INCIDENT => CaptureError::Incident { place },
+            Kind::TRANSACTION_PAYLOAD => CaptureError::Compressed { place },
+            _ if kind.is_mariadb_compressed() => CaptureError::Compressed { place },
+            Kind(kind) => CaptureError::Unknown { place, kind },
+        }
+    }
+}
+
+/// Whether a MariaDB GTID event's group is one statement without an event at its end.
+///
+/// The body is the sequence number (8 bytes), the domain (4 bytes) and flags, of which the lowest
+/// is `FL_STANDALONE`. Source: "GTID_EVENT" in MariaDB's protocol documentation.
+fn is_standalone(body: &[u8]) -> Option<bool> {
+    body.get(12).map(|flags| flags & 1 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::event::tests::event, *};
+
+    /// Writes a binlog's events one after the other.
+    struct Writer {
+        groups: Groups,
+        end: u64,
+    }
+
+    impl Writer {
+        fn new() -> Self {
+            let mut groups = Groups::from(place("log.000009", 4));
+            let format = event(Kind::FORMAT_DESCRIPTION, 0, b"format");
+            assert_eq!(groups.take(format), Ok(None));
+            Self { groups, end: 4 }
+        }
+
+        fn write(&mut self, kind: Kind, body: &[u8]) -> Result<Option<Group>, CaptureError> {
+            let length = event(kind, 0, body).bytes().len();
+            self.end += length as u64;
+            self.groups.take(event(kind, self.end as u32, body))
+        }
+
+        fn query(&mut self, sql: &str) -> Result<Option<Group>, CaptureError> {
+            self.write(Kind::QUERY, &[&[0; 14], sql.as_bytes()].concat())
+        }
+
+        fn goes_on_in(&mut self, file: &str, position: u64) -> Result<Option<Group>, CaptureError> {
+            let body = [&position.to_le_bytes(), file.as_bytes()].concat();
+            self.groups.take(event(Kind::ROTATE, 0, &body))
+        }
+    }
+
+    fn place(file: &str, position: u64) -> Place {
+        Place {
+            file: file.to_owned(),
+            position,
+        }
+    }
+
+    const WRITE_ROWS: Kind = Kind(30);
+    const PREPARE: &[u8] = b"\0\x01\0\0\0\x02\0\0\0\0\0\0\0n1";
+    const STANDALONE: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    const TRANSACTION: &[u8] = &[0; 13];
+
+    /// The kinds of the rows of a prepared group.
+    fn kinds(group: Option<Group>) -> Vec<u8> {
+        match group {
+            Some(Group::Prepared { rows: Ok(rows), .. }) => {
+                rows.iter().map(|row| row.kind().0).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_prepared_transaction_is_its_rows() {
+        for (gtid, body, start) in [
+            (
+                Kind::ANONYMOUS_GTID,
+                &b""[..],
+                Some("XA START X'6e31',X'',1"),
+            ),
+            (Kind::GTID, b"", Some("XA START X'6e31',X'',1")),
+            (Kind::MARIADB_GTID, TRANSACTION, None),
+        ] {
+            let mut log = Writer::new();
+            assert_eq!(log.write(gtid, body), Ok(None));
+            if let Some(start) = start {
+                assert_eq!(log.query(start), Ok(None));
+            }
+            for (kind, body) in [
+                (Kind::MARIADB_ANNOTATE_ROWS, b"insert"),
+                (Kind::TABLE_MAP, b"table1"),
+                (WRITE_ROWS, b"rows 1"),
+                (WRITE_ROWS, b"rows 2"),
+            ] {
+                assert_eq!(log.write(kind, body), Ok(None));
+            }
+            assert_eq!(log.query("SAVEPOINT `s`"), Ok(None));
+            assert_eq!(log.query("XA END X'6e31',X'',1"), Ok(None));
+            let group = log.write(Kind::XA_PREPARE, PREPARE).unwrap();
+            assert_eq!(kinds(group), [19, 30, 30]);
+            assert_eq!(log.groups.place().position, log.end);
+        }
+    }
+
+    #[test]
+    fn other_groups_are_told_apart() {
+        let mut log = Writer::new();
+        for (gtid, body) in [
+            (Kind::ANONYMOUS_GTID, &b""[..]),
+            (Kind::MARIADB_GTID, STANDALONE),
+        ] {
+            log.write(gtid, body).unwrap();
+            assert_eq!(log.query("DROP TABLE t"), Ok(Some(Group::Direct)));
+            log.write(gtid, body).unwrap();
+            assert_eq!(
+                log.query("XA COMMIT X'6e31',X'',1"),
+                Ok(Some(Group::Decided))
+            );
+            log.write(gtid, body).unwrap();
+            log.query("BEGIN").unwrap();
+            log.query("CREATE TABLE t (a int) START TRANSACTION")
+                .unwrap();
+            log.write(WRITE_ROWS, b"rows").unwrap();
+            assert_eq!(log.write(Kind::XID, b"12345678"), Ok(Some(Group::Direct)));
+        }
+        log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
+        assert_eq!(log.query("COMMIT"), Ok(Some(Group::Direct)));
+        log.write(Kind::GTID, b"").unwrap();
+        let one_phase = [&[1], &PREPARE[1..]].concat();
+        let group = log.write(Kind::XA_PREPARE, &one_phase);
+        assert_eq!(group, Ok(Some(Group::Direct)));
+    }
+
+    #[test]
+    fn what_is_not_rows_is_refused_and_the_next_group_is_not() {
+        for (kind, body, expected) in [
+            (Kind(5), &b"intvar"[..], Refusal::Statement),
+            (Kind::QUERY, &[b'\0'; 20], Refusal::Statement),
+            (Kind::PARTIAL_UPDATE_ROWS, b"rows", Refusal::PartialRows),
+        ] {
+            let mut log = Writer::new();
+            log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
+            log.write(kind, body).unwrap();
+            match log.write(Kind::XA_PREPARE, PREPARE).unwrap() {
+                Some(Group::Prepared { rows, .. }) => assert_eq!(rows, Err(expected)),
+                other => panic!("{other:?}"),
+            }
+            log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
+            let group = log.write(Kind::XA_PREPARE, PREPARE).unwrap();
+            assert!(kinds(group).is_empty());
+        }
+    }
+
+    #[test]
+    fn files_follow_each_other() {
+        let mut log = Writer::new();
+        // The server names the file and the place that were asked for.
+        assert_eq!(log.goes_on_in("log.000009", 4), Ok(None));
+        log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
+        // It crashed within a group.
+        assert_eq!(log.goes_on_in("log.000010", 4), Ok(None));
+        log.end = 4;
+        log.write(Kind::FORMAT_DESCRIPTION, b"format").unwrap();
+        log.write(Kind::MARIADB_GTID, STANDALONE).unwrap();
+        assert_eq!(log.query("DROP TABLE t"), Ok(Some(Group::Direct)));
+        for (file, position) in [("log.000012", 4), ("other.000011", 4), ("log.000011", 5)] {
+            let gap = log.goes_on_in(file, position);
+            assert!(matches!(gap, Err(CaptureError::Gap { .. })), "{gap:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_past_4_gib_is_known_by_its_low_half() {
+        let mut log = Writer::new();
+        log.end = (1 << 32) - 10;
+        log.groups = Groups::from(place("log.000009", log.end));
+        log.write(Kind::FORMAT_DESCRIPTION, b"format").unwrap();
+        assert_eq!(log.groups.place().position, log.end);
+        assert!(log.end > 1 << 32);
+    }
+
+    #[test]
+    fn what_is_not_in_order_is_an_error() {
+        let gap = {
+            let mut log = Writer::new();
+            log.end += 1;
+            log.write(Kind::STOP, b"")
+        };
+        let (place, found) = (place("log.000009", 4), place("log.000009", 5));
+        assert_eq!(
+            gap,
+            Err(CaptureError::Gap {
+                place: place.clone(),
+                found
+            })
+        );
+
+        for (kind, expected) in [
+            (Kind(99), "not known"),
+            (Kind(172), "not known"),
+            (Kind(167), "log_bin_compress"),
+            (Kind::TRANSACTION_PAYLOAD, "binlog_transaction_compression"),
+            (Kind::INCIDENT, "lost"),
+            (WRITE_ROWS, "cannot stand there"),
+            (Kind::QUERY, "cannot stand there"),
+            (Kind::XID, "cannot stand there"),
+            (Kind::XA_PREPARE, "cannot stand there"),
+        ] {
+            let error = Writer::new().write(kind, b"").unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+
+        let mut log = Writer::new();
+        log.write(Kind::GTID, b"").unwrap();
+        let second = log.write(Kind::GTID, b"");
+        assert!(matches!(second, Err(CaptureError::Malformed { .. })));
+
+        let mut no_format = Groups::from(place);
+        let gtid = no_format.take(event(Kind::GTID, 27, b""));
+        assert!(matches!(gtid, Err(CaptureError::Malformed { .. })));
+    }
+}

@@ -1,0 +1,12 @@
+//! The server's binlog as a stream of events, read for the transactions in it.
+//!
+//! Nothing is skipped: an event that is damaged, missing or of an unknown kind is an error.
+
+mod event;
+mod groups;
+mod query;
+mod xid;
+
+pub use event::{Event, EventError, Kind};
+pub use groups::{CaptureError, Group, Groups, Place};
+pub use xid::Xid;
