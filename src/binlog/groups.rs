@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::{
     event::{Event, EventError, Kind},
     query::{self, Statement},
@@ -92,6 +94,9 @@ pub enum CaptureError {
     Incident { place: Place },
 }
 
+/// An event that cannot stand where it does, or that is malformed.
+struct Misplaced;
+
 /// The groups of a stream of events.
 #[derive(Debug)]
 pub struct Groups {
@@ -121,42 +126,46 @@ impl Groups {
         }
     }
 
-    /// Takes the next event; gives the group that it completes.
+    /// Takes the bytes of the next event; gives the group that it completes.
     ///
     /// # Errors
     /// The binlog cannot be followed from here on: nothing more must be read.
-    pub fn take(&mut self, event: Event) -> Result<Option<Group>, CaptureError> {
+    pub fn take(&mut self, bytes: Bytes) -> Result<Option<Group>, CaptureError> {
+        let event = Event::new(bytes).map_err(|error| CaptureError::Event {
+            place: self.place.clone(),
+            error,
+        })?;
+        let kind = event.kind();
         if event.is_in_file() {
             self.advance(&event)?;
+        } else if kind == Kind::ROTATE {
+            return self.rotate(&event).map(|()| None);
         }
-        let kind = event.kind();
         let taken = match kind {
-            Kind::ROTATE if !event.is_in_file() => return self.rotate(&event).map(|()| None),
             Kind::FORMAT_DESCRIPTION => {
                 self.format = Some(event);
-                Some(None)
+                Ok(None)
             }
             Kind::STOP
             | Kind::ROTATE
             | Kind::PREVIOUS_GTIDS
             | Kind::MARIADB_GTID_LIST
-            | Kind::MARIADB_BINLOG_CHECKPOINT => Some(None),
-            Kind::IGNORABLE | Kind::ROWS_QUERY | Kind::MARIADB_ANNOTATE_ROWS => Some(None),
+            | Kind::MARIADB_BINLOG_CHECKPOINT
+            | Kind::IGNORABLE
+            | Kind::ROWS_QUERY
+            | Kind::MARIADB_ANNOTATE_ROWS => Ok(None),
             Kind::GTID | Kind::ANONYMOUS_GTID | Kind::GTID_TAGGED | Kind::MARIADB_GTID => {
-                self.open(&event)
+                self.start(&event)
             }
             Kind::QUERY => self.query(&event),
-            Kind::XID => self.close().map(|_| Some(Group::Direct)),
+            Kind::XID => self.finish().map(|_| Some(Group::Direct)),
             Kind::XA_PREPARE => self.prepare(&event),
             _ if kind == Kind::TABLE_MAP || kind.is_rows() => self.rows(event),
             Kind::PARTIAL_UPDATE_ROWS => self.refuse(Refusal::PartialRows),
             _ if kind.is_statement_context() => self.refuse(Refusal::Statement),
             _ => return Err(self.strange(kind)),
         };
-        taken.ok_or_else(|| CaptureError::Malformed {
-            place: self.place.clone(),
-            kind: kind.0,
-        })
+        taken.map_err(|Misplaced| self.malformed(kind))
     }
 
     /// What has been read up to here.
@@ -174,15 +183,11 @@ impl Groups {
         let next = self.place.position + length;
         // The event holds only the low half of where it ends.
         if next as u32 != event.end() {
-            let start = u64::from(event.end()).wrapping_sub(length);
-            let found = Place {
+            let start = event.end().wrapping_sub(length as u32);
+            return Err(self.gap(Place {
                 file: self.place.file.clone(),
-                position: start,
-            };
-            return Err(CaptureError::Gap {
-                place: self.place.clone(),
-                found,
-            });
+                position: start.into(),
+            }));
         }
         self.place.position = next;
         Ok(())
@@ -190,16 +195,11 @@ impl Groups {
 
     /// The server goes on in another file, or says where it starts in the first one.
     fn rotate(&mut self, event: &Event) -> Result<(), CaptureError> {
-        let next = Place::after_rotate(event.body()).ok_or_else(|| CaptureError::Malformed {
-            place: self.place.clone(),
-            kind: event.kind().0,
-        })?;
+        let next = Place::after_rotate(event.body());
+        let next = next.ok_or_else(|| self.malformed(Kind::ROTATE))?;
         if next != self.place {
             if !self.place.is_followed_by(&next) {
-                return Err(CaptureError::Gap {
-                    place: self.place.clone(),
-                    found: next,
-                });
+                return Err(self.gap(next));
             }
             // A file that ends within a group: the server crashed, and the group never was.
             self.open = None;
@@ -208,55 +208,74 @@ impl Groups {
         Ok(())
     }
 
-    fn open(&mut self, event: &Event) -> Option<Option<Group>> {
+    fn start(&mut self, event: &Event) -> Result<Option<Group>, Misplaced> {
         if self.open.is_some() || self.format.is_none() {
-            return None;
+            return Err(Misplaced);
         }
         self.open = Some(Open {
             rows: Vec::new(),
             refusal: None,
-            transaction: event.kind() == Kind::MARIADB_GTID && !is_standalone(event.body())?,
+            transaction: event.kind() == Kind::MARIADB_GTID
+                && !is_standalone(event.body()).ok_or(Misplaced)?,
         });
-        Some(None)
+        Ok(None)
     }
 
-    fn query(&mut self, event: &Event) -> Option<Option<Group>> {
-        let statement = Statement::of(query::statement(event.body())?);
-        let open = self.open.as_mut()?;
-        match statement {
+    fn query(&mut self, event: &Event) -> Result<Option<Group>, Misplaced> {
+        let sql = query::statement(event.body()).ok_or(Misplaced)?;
+        let open = self.open()?;
+        match Statement::of(sql) {
             Statement::Begin => {
                 open.transaction = true;
-                Some(None)
+                Ok(None)
             }
-            Statement::Inside => Some(None),
+            Statement::Inside => Ok(None),
             Statement::Other if open.transaction => self.refuse(Refusal::Statement),
-            Statement::Other | Statement::End => self.close().map(|_| Some(Group::Direct)),
-            Statement::Decide => self.close().map(|_| Some(Group::Decided)),
+            Statement::Other | Statement::End => self.finish().map(|_| Some(Group::Direct)),
+            Statement::Decide => self.finish().map(|_| Some(Group::Decided)),
         }
     }
 
-    fn rows(&mut self, event: Event) -> Option<Option<Group>> {
-        self.open.as_mut()?.rows.push(event);
-        Some(None)
+    fn rows(&mut self, event: Event) -> Result<Option<Group>, Misplaced> {
+        self.open()?.rows.push(event);
+        Ok(None)
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> Option<Option<Group>> {
-        self.open.as_mut()?.refusal.get_or_insert(refusal);
-        Some(None)
+    fn refuse(&mut self, refusal: Refusal) -> Result<Option<Group>, Misplaced> {
+        self.open()?.refusal.get_or_insert(refusal);
+        Ok(None)
     }
 
-    fn prepare(&mut self, event: &Event) -> Option<Option<Group>> {
-        let Prepare { one_phase, xid } = Prepare::decode(event.body())?;
-        let Open { rows, refusal, .. } = self.close()?;
+    fn prepare(&mut self, event: &Event) -> Result<Option<Group>, Misplaced> {
+        let Prepare { one_phase, xid } = Prepare::decode(event.body()).ok_or(Misplaced)?;
+        let Open { rows, refusal, .. } = self.finish()?;
         if one_phase {
-            return Some(Some(Group::Direct));
+            return Ok(Some(Group::Direct));
         }
         let rows = refusal.map_or(Ok(rows), Err);
-        Some(Some(Group::Prepared { xid, rows }))
+        Ok(Some(Group::Prepared { xid, rows }))
     }
 
-    fn close(&mut self) -> Option<Open> {
-        self.open.take()
+    fn open(&mut self) -> Result<&mut Open, Misplaced> {
+        self.open.as_mut().ok_or(Misplaced)
+    }
+
+    fn finish(&mut self) -> Result<Open, Misplaced> {
+        self.open.take().ok_or(Misplaced)
+    }
+
+    fn gap(&self, found: Place) -> CaptureError {
+        CaptureError::Gap {
+            place: self.place.clone(),
+            found,
+        }
+    }
+
+    fn malformed(&self, Kind(kind): Kind) -> CaptureError {
+        CaptureError::Malformed {
+            place: self.place.clone(),
+            kind,
+        }
     }
 
     fn strange(&self, kind: Kind) -> CaptureError {
@@ -280,7 +299,11 @@ fn is_standalone(body: &[u8]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::event::tests::event, *};
+    use super::{super::event::tests, *};
+
+    fn event(kind: Kind, end: u32, body: &[u8]) -> Bytes {
+        tests::event(kind, end, body).bytes().clone()
+    }
 
     /// Writes a binlog's events one after the other.
     struct Writer {
@@ -297,7 +320,7 @@ mod tests {
         }
 
         fn write(&mut self, kind: Kind, body: &[u8]) -> Result<Option<Group>, CaptureError> {
-            let length = event(kind, 0, body).bytes().len();
+            let length = event(kind, 0, body).len();
             self.end += length as u64;
             self.groups.take(event(kind, self.end as u32, body))
         }
@@ -478,6 +501,11 @@ mod tests {
         log.write(Kind::GTID, b"").unwrap();
         let second = log.write(Kind::GTID, b"");
         assert!(matches!(second, Err(CaptureError::Malformed { .. })));
+
+        let mut bytes = event(Kind::STOP, 27, b"").to_vec();
+        bytes[0] ^= 1;
+        let damaged = Writer::new().groups.take(bytes.into());
+        assert!(matches!(damaged, Err(CaptureError::Event { .. })));
 
         let mut no_format = Groups::from(place);
         let gtid = no_format.take(event(Kind::GTID, 27, b""));

@@ -202,7 +202,11 @@ fn make_directory(directory: &Path) -> io::Result<()> {
         make_directory(parent)?;
         fs::create_dir(directory)?;
     }
-    File::open(parent)?.sync_all()
+    let durable = File::open(parent).and_then(|parent| parent.sync_all());
+    durable.map_err(|error| {
+        let reason = format!("cannot make {} durable: {error}", parent.display());
+        io::Error::new(error.kind(), reason)
+    })
 }
 
 fn settings(directory: &Path) -> raft_log::Config {
