@@ -3,6 +3,7 @@
 //! `config.example.toml` describes every key; a test keeps it equal to the defaults here.
 
 use std::{
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -17,17 +18,36 @@ const MAX_NAME_BYTES: usize = 64;
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
-    /// `host:port` of the MySQL or MariaDB server that this node stands in front of. A name is
-    /// resolved at each connection, so that a server that moves is found again.
-    pub server_address: String,
-    /// How long a connection to the server may take before the client is told it is unreachable.
-    pub server_connect_timeout: Duration,
+    pub server: Server,
     /// Where the node tells its status over HTTP.
     pub http_listen: SocketAddr,
     /// Where the node writes its process id.
     pub pid_file: Option<PathBuf>,
     /// The cluster that this node is a member of; none for a node that stands alone.
     pub cluster: Option<Cluster>,
+}
+
+/// The MySQL or MariaDB server that this node stands in front of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// `host:port`. A name is resolved at each connection, so that a server that moves is found
+    /// again.
+    pub address: String,
+    /// How long a connection may take before the server counts as unreachable.
+    pub connect_timeout: Duration,
+    /// The account of the node's own connections.
+    pub user: String,
+    pub password: Password,
+}
+
+/// A password, which is not shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(a password)")
+    }
 }
 
 /// This node's place in its cluster.
@@ -86,14 +106,32 @@ impl Config {
             cluster,
         } = raw;
         let listen = socket_address("client.listen", client.listen)?;
-        if !is_host_and_port(&server.address) {
+        Ok(Self {
+            listen,
+            server: Server::check(server)?,
+            http_listen: socket_address("http.listen", http.listen)?,
+            pid_file,
+            cluster: cluster.map(Cluster::check).transpose()?,
+        })
+    }
+}
+
+impl Server {
+    fn check(raw: RawServer) -> Result<Self, ConfigError> {
+        let RawServer {
+            address,
+            connect_timeout_ms,
+            user,
+            password,
+        } = raw;
+        if !is_host_and_port(&address) {
             return Err(ConfigError::Value {
                 key: "server.address",
-                value: server.address,
+                value: address,
                 reason: "expected a host and a port, such as \"127.0.0.1:3307\"",
             });
         }
-        if server.connect_timeout_ms == 0 {
+        if connect_timeout_ms == 0 {
             return Err(ConfigError::Value {
                 key: "server.connect_timeout_ms",
                 value: "0".to_owned(),
@@ -101,12 +139,10 @@ impl Config {
             });
         }
         Ok(Self {
-            listen,
-            server_address: server.address,
-            server_connect_timeout: Duration::from_millis(server.connect_timeout_ms),
-            http_listen: socket_address("http.listen", http.listen)?,
-            pid_file,
-            cluster: cluster.map(Cluster::check).transpose()?,
+            address,
+            connect_timeout: Duration::from_millis(connect_timeout_ms),
+            user,
+            password,
         })
     }
 }
@@ -188,6 +224,8 @@ struct RawClient {
 struct RawServer {
     address: String,
     connect_timeout_ms: u64,
+    user: String,
+    password: Password,
 }
 
 #[derive(Debug, Deserialize)]
@@ -231,6 +269,8 @@ impl Default for RawServer {
         Self {
             address: "127.0.0.1:3307".to_owned(),
             connect_timeout_ms: 3000,
+            user: "trireme".to_owned(),
+            password: Password(String::new()),
         }
     }
 }
@@ -266,6 +306,8 @@ mod tests {
             "listen",
             "address",
             "connect_timeout_ms",
+            "user",
+            "password",
             "name",
             "members",
             "directory",

@@ -10,6 +10,7 @@ pub mod sandbox;
 pub mod frontend;
 pub mod status;
 
+pub mod backend;
 pub mod consensus;
 
 pub mod config;

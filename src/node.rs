@@ -43,7 +43,7 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
             .zip(log.clone()),
         last_error,
     };
-    info!(listen = %config.listen, server = %config.server_address, "node started");
+    info!(listen = %config.listen, server = %config.server.address, "node started");
     let failure = tokio::select! {
         () = frontend::serve(clients, config.clone()) => None,
         () = status::serve(http, source) => None,

@@ -3,12 +3,13 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 12] = [
     "cli",
     "node",
     "sandbox",
     "frontend",
     "status",
+    "backend",
     "consensus",
     "config",
     "id",

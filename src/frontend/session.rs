@@ -68,10 +68,10 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>) {
     let server = match connect(&config).await {
         Ok(server) => Channel::new(Side::Server, server),
         Err(error) => {
-            warn!(server = %config.server_address, %error, "server unreachable");
+            warn!(server = %config.server.address, %error, "server unreachable");
             let reason = format!(
                 "cannot reach its server at {}: {error}; start the server or correct server.address",
-                config.server_address
+                config.server.address
             );
             if let Err(error) = refuse(&mut client, &reason).await {
                 debug!(%error, "client left before its error");
@@ -87,8 +87,8 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>) {
 
 async fn connect(config: &Config) -> Result<TcpStream, ConnectError> {
     let server = timeout(
-        config.server_connect_timeout,
-        TcpStream::connect(&config.server_address),
+        config.server.connect_timeout,
+        TcpStream::connect(&config.server.address),
     )
     .await??;
     server.set_nodelay(true)?;

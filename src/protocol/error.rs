@@ -40,10 +40,40 @@ impl ErrorPacket {
     }
 }
 
+/// The error number and the message of an ERR packet, with or without a SQLSTATE.
+pub fn decode(payload: &[u8]) -> Option<(u16, String)> {
+    let &[ERR, low, high, ref rest @ ..] = payload else {
+        return None;
+    };
+    let message = match rest {
+        [b'#', _, _, _, _, _, message @ ..] => message,
+        message => message,
+    };
+    let message = String::from_utf8_lossy(message).into_owned();
+    Some((u16::from_le_bytes([low, high]), message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::errno;
+
+    #[test]
+    fn an_error_is_read_with_and_without_its_state() {
+        for (payload, expected) in [
+            (
+                &b"\xff\x48\x04#HY000No tables"[..],
+                Some((1096, "No tables")),
+            ),
+            (b"\xff\x10\x04Too many", Some((1040, "Too many"))),
+            (b"\xff\x10\x04", Some((1040, ""))),
+            (b"\xff\x10", None),
+            (b"\x00\x10\x04", None),
+        ] {
+            let expected = expected.map(|(number, message)| (number, message.to_owned()));
+            assert_eq!(decode(payload), expected, "{payload:?}");
+        }
+    }
 
     #[test]
     fn errors_are_as_the_server_sends_them() {

@@ -59,6 +59,18 @@ pub fn frame(sequence: u8, payload: &[u8]) -> Vec<u8> {
     [&header.encode(), payload].concat()
 }
 
+/// A packet of any length; also the sequence number after its last frame's.
+pub fn frames(mut sequence: u8, payload: &[u8]) -> (Vec<u8>, u8) {
+    let mut bytes = Vec::with_capacity(payload.len() + Header::LEN);
+    let full = MAX_FRAME as usize;
+    for start in (0..=payload.len()).step_by(full) {
+        let end = payload.len().min(start + full);
+        bytes.extend(frame(sequence, &payload[start..end]));
+        sequence = sequence.wrapping_add(1);
+    }
+    (bytes, sequence)
+}
+
 /// The start of a packet: enough of it to tell what the packet is.
 ///
 /// An OK packet's status flags, a column count and the counts of a prepared statement all lie
@@ -110,6 +122,19 @@ mod tests {
                 }
             );
             assert_eq!(header.continues(), continues);
+        }
+    }
+
+    #[test]
+    fn a_long_packet_ends_with_a_frame_that_is_not_full() {
+        let full = MAX_FRAME as usize;
+        for (length, frames_expected) in [(0, 1), (1, 1), (full - 1, 1), (full, 2), (full + 1, 2)] {
+            let (bytes, next) = frames(255, &vec![7; length]);
+            assert_eq!(bytes.len(), length + frames_expected * Header::LEN);
+            assert_eq!(next, 255u8.wrapping_add(frames_expected as u8));
+            let last = bytes.len() - length % full - Header::LEN;
+            let header: [u8; 4] = bytes[last..last + 4].try_into().unwrap();
+            assert_eq!(Header::decode(header).length as usize, length % full);
         }
     }
 

@@ -292,7 +292,7 @@ impl Pair {
         Ok(format!(
             "pid_file = {pid_file}\n\n\
              [client]\nlisten = {:?}\n\n\
-             [server]\naddress = {:?}\n\n\
+             [server]\naddress = {:?}\nuser = \"root\"\n\n\
              [http]\nlisten = {:?}\n\n\
              [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\
              directory = {log}\n",

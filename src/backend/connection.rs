@@ -1,0 +1,222 @@
+//! A connection of the node's own to its server.
+
+use std::io;
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    ConnectionError,
+    login::{self, Login, Step},
+};
+use crate::{
+    config::Server,
+    protocol::{
+        error, lenenc,
+        packet::{self, ERR, Header, OK},
+    },
+};
+
+const QUERY: u8 = 0x03;
+const END: u8 = 0xfe;
+const NULL: u8 = 0xfb;
+
+/// The longest packet that is read, in bytes: servers make none above 1 GiB and their overhead.
+const MAX_PACKET: usize = (1 << 30) + (1 << 20);
+
+/// A logged-in connection, which speaks the protocol of MySQL 4.1 without anything newer in it:
+/// one statement at a time, an EOF after definitions and after rows.
+#[derive(Debug)]
+pub struct Connection {
+    socket: BufReader<TcpStream>,
+    /// The number of the next packet, whoever sends it.
+    sequence: u8,
+    version: String,
+}
+
+impl Connection {
+    /// Connects and logs in with the node's account.
+    ///
+    /// # Errors
+    /// The server cannot be reached within its `connect_timeout`, or refuses the account.
+    pub async fn open(server: &Server) -> Result<Self, ConnectionError> {
+        timeout(server.connect_timeout, Self::log_in(server)).await?
+    }
+
+    async fn log_in(server: &Server) -> Result<Self, ConnectionError> {
+        let socket = TcpStream::connect(&server.address).await?;
+        socket.set_nodelay(true)?;
+        let mut connection = Self {
+            socket: BufReader::new(socket),
+            sequence: 0,
+            version: String::new(),
+        };
+        let greeting = connection.receive().await?;
+        connection.version = login::version(&greeting)?;
+        let (mut login, answer) = Login::start(&greeting, &server.user, &server.password.0)?;
+        connection.send(&answer).await?;
+        loop {
+            let packet = connection.receive().await?;
+            match login.step(&packet)? {
+                Step::Done => return Ok(connection),
+                Step::Wait => {}
+                Step::Answer(answer) => connection.send(&answer).await?,
+            }
+        }
+    }
+
+    /// What the server calls itself, such as `10.11.6-MariaDB-log`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Runs a statement to its end and gives the rows of its result, if it has one.
+    ///
+    /// # Errors
+    /// The server refuses the statement, or the connection fails, which leaves it of no use.
+    pub async fn query(&mut self, sql: &str) -> Result<Vec<Row>, ConnectionError> {
+        self.command(&[&[QUERY], sql.as_bytes()].concat()).await?;
+        let head = self.receive().await?;
+        if head.first() == Some(&OK) {
+            return Ok(Vec::new());
+        }
+        let columns = match lenenc::split(&head) {
+            Some((columns, [])) => columns as usize,
+            _ => return Err(ConnectionError::Malformed("the head of a result")),
+        };
+        while !is_end(&self.receive().await?) {}
+        let mut rows = Vec::new();
+        loop {
+            let packet = self.receive().await?;
+            if is_end(&packet) {
+                return Ok(rows);
+            }
+            let row = Row::decode(&packet, columns);
+            rows.push(row.ok_or(ConnectionError::Malformed("a row"))?);
+        }
+    }
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub(super) async fn command(&mut self, payload: &[u8]) -> Result<(), ConnectionError> {
+        self.sequence = 0;
+        self.send(payload).await
+    }
+
+    async fn send(&mut self, payload: &[u8]) -> Result<(), ConnectionError> {
+        let (bytes, next) = packet::frames(self.sequence, payload);
+        self.sequence = next;
+        Ok(self.socket.get_mut().write_all(&bytes).await?)
+    }
+
+    /// The next packet, whole. Memory is used as its bytes arrive, not as its header promises.
+    ///
+    /// # Errors
+    /// The server has sent an ERR packet in its place, or the connection fails.
+    pub(super) async fn receive(&mut self) -> Result<Bytes, ConnectionError> {
+        let mut payload = Vec::new();
+        loop {
+            let mut header = [0; Header::LEN];
+            self.socket.read_exact(&mut header).await?;
+            let header = Header::decode(header);
+            if header.sequence != self.sequence {
+                return Err(ConnectionError::Malformed("a sequence number"));
+            }
+            self.sequence = self.sequence.wrapping_add(1);
+            let end = payload.len() + header.length as usize;
+            if end > MAX_PACKET {
+                return Err(ConnectionError::Malformed("the length of a packet"));
+            }
+            let mut part = (&mut self.socket).take(header.length.into());
+            part.read_to_end(&mut payload).await?;
+            if payload.len() < end {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            if !header.continues() {
+                break;
+            }
+        }
+        if payload.first() == Some(&ERR) {
+            return Err(error::decode(&payload).map_or(
+                ConnectionError::Malformed("an error"),
+                |(number, message)| ConnectionError::Server { number, message },
+            ));
+        }
+        Ok(payload.into())
+    }
+}
+
+/// An EOF packet: shorter than any row that starts with the same byte.
+fn is_end(packet: &[u8]) -> bool {
+    packet.first() == Some(&END) && packet.len() < 9
+}
+
+/// A row of a result, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row(Vec<Option<Bytes>>);
+
+impl Row {
+    /// | bytes | field |
+    /// |---|---|
+    /// | 1 | 0xfb for NULL; nothing else follows |
+    /// | lenenc | length of the value |
+    /// | … | value |
+    fn decode(packet: &Bytes, columns: usize) -> Option<Self> {
+        let mut rest = &packet[..];
+        let mut values = Vec::new();
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix(&[NULL]) {
+                values.push(None);
+                rest = after;
+            } else {
+                let (length, after) = lenenc::split(rest)?;
+                let (value, after) = after.split_at_checked(usize::try_from(length).ok()?)?;
+                values.push(Some(packet.slice_ref(value)));
+                rest = after;
+            }
+        }
+        (values.len() == columns).then_some(Self(values))
+    }
+
+    /// The value of a column, counted from 0; `None` for NULL, for no such column, and for what is
+    /// not UTF-8.
+    pub fn text(&self, column: usize) -> Option<&str> {
+        str::from_utf8(self.0.get(column)?.as_deref()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_split_into_its_values() {
+        for (bytes, columns, expected) in [
+            (
+                &b"\x01a\xfb\x00"[..],
+                3,
+                Some(vec![Some("a"), None, Some("")]),
+            ),
+            (b"\x01a", 2, None),
+            (b"\x02a", 1, None),
+            (b"\x01a\x01b", 1, None),
+            (b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff", 1, None),
+        ] {
+            let row = Row::decode(&Bytes::from_static(bytes), columns);
+            let values = row.map(|row| {
+                (0..columns)
+                    .map(|at| row.text(at).map(str::to_owned))
+                    .collect::<Vec<_>>()
+            });
+            let expected =
+                expected.map(|values| values.into_iter().map(|v| v.map(str::to_owned)).collect());
+            assert_eq!(values, expected, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The server's binlog, as it sends it to its replicas.
+
+use bytes::Bytes;
+
+use super::{Connection, ConnectionError};
+use crate::binlog::Place;
+
+const BINLOG_DUMP: u8 = 0x12;
+
+/// A parse error: what an older server says to a statement that it does not have.
+const SYNTAX_ERROR: u16 = 1064;
+
+/// Where the server's binlog ends now, which is between two groups.
+///
+/// # Errors
+/// The connection fails, or the server has no binlog.
+pub async fn end_of_binlog(connection: &mut Connection) -> Result<Place, ConnectionError> {
+    // The name that MySQL has had since 8.2, and the only one since 8.4; MariaDB never had it.
+    let rows = match connection.query("SHOW BINARY LOG STATUS").await {
+        Err(ConnectionError::Server {
+            number: SYNTAX_ERROR,
+            ..
+        }) => connection.query("SHOW MASTER STATUS").await?,
+        rows => rows?,
+    };
+    let place = rows.first().and_then(|row| {
+        Some(Place {
+            file: row.text(0)?.to_owned(),
+            position: row.text(1)?.parse().ok()?,
+        })
+    });
+    place.ok_or(ConnectionError::Malformed("a binlog status"))
+}
+
+/// A connection on which the server sends its binlog, event by event, and waits for more.
+#[derive(Debug)]
+pub struct Dump(Connection);
+
+impl Dump {
+    /// Asks for everything from `place` on. `reader` is a server id that no other reader of this
+    /// server has: the server ends the older of two.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub async fn start(
+        mut connection: Connection,
+        place: &Place,
+        reader: u32,
+    ) -> Result<Self, ConnectionError> {
+        // That the reader knows of checksums, in the words of either family and age; and of every
+        // event of MariaDB's, whose place others would take.
+        let knows = "SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32', \
+                     @mariadb_slave_capability = 4";
+        connection.query(knows).await?;
+        let position = u32::try_from(place.position);
+        let position = position.map_err(|_| ConnectionError::Far(place.clone()))?;
+        // | 1 command | 4 position | 2 flags: 0, wait for more | 4 server id | … file |
+        let request = [
+            &[BINLOG_DUMP],
+            &position.to_le_bytes()[..],
+            &[0, 0],
+            &reader.to_le_bytes(),
+            place.file.as_bytes(),
+        ];
+        connection.command(&request.concat()).await?;
+        Ok(Self(connection))
+    }
+
+    /// The next event, once it is there.
+    ///
+    /// Not safe to drop while it waits: a part of the event would be lost.
+    ///
+    /// # Errors
+    /// The connection fails, or the server cannot go on.
+    pub async fn event(&mut self) -> Result<Bytes, ConnectionError> {
+        let mut packet = self.0.receive().await?;
+        if packet.first() != Some(&0) {
+            return Err(ConnectionError::Malformed("a packet of its binlog"));
+        }
+        Ok(packet.split_off(1))
+    }
+}

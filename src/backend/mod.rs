@@ -1,0 +1,34 @@
+//! The node's own connections to its server.
+
+mod connection;
+mod dump;
+mod login;
+
+use std::io;
+
+use tokio::time::error::Elapsed;
+
+use crate::binlog::Place;
+
+pub use connection::{Connection, Row};
+pub use dump::{Dump, end_of_binlog};
+
+/// Why the node cannot talk to its server.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("no answer within server.connect_timeout_ms")]
+    Timeout(#[from] Elapsed),
+    /// An ERR packet.
+    #[error("error {number}: {message}")]
+    Server { number: u16, message: String },
+    #[error("cannot log in with server.user: {0}")]
+    Login(String),
+    #[error("the server sent {0} that cannot be understood")]
+    Malformed(&'static str),
+    #[error(
+        "a server cannot be asked for its binlog from {0} on, beyond 4 GiB; run FLUSH BINARY LOGS"
+    )]
+    Far(Place),
+}
