@@ -10,12 +10,12 @@
 //! - `refused NAME REASON`: a prepared transaction that cannot be replicated,
 //! - `decided`, `direct`.
 
-use std::{env, time::Duration};
+use std::{env, io::Write, time::Duration};
 
 use anyhow::{Context, bail};
 use trireme::{
     backend::{Connection, Dump, end_of_binlog},
-    binlog::{Group, Groups},
+    binlog::{Event, Group, Groups},
     config::{Password, Server},
 };
 
@@ -36,26 +36,28 @@ async fn main() -> anyhow::Result<()> {
     let mut connection = Connection::open(&server).await.context("connecting")?;
     let place = end_of_binlog(&mut connection).await?;
     let mut dump = Dump::start(connection, &place, rand::random()).await?;
-    println!("from {} {}", place.file, place.position);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "from {} {}", place.file, place.position)?;
     let mut groups = Groups::from(place);
     loop {
         match groups.take(dump.event().await?)? {
             None => {}
-            Some(Group::Decided) => println!("decided"),
-            Some(Group::Direct) => println!("direct"),
+            Some(Group::Decided) => writeln!(out, "decided")?,
+            Some(Group::Direct) => writeln!(out, "direct")?,
             Some(Group::Prepared { xid, rows }) => {
                 let name = String::from_utf8_lossy(&xid.global);
                 match rows {
                     Ok(rows) => {
-                        let hex = |event: &trireme::binlog::Event| -> String {
-                            event.bytes().iter().map(|b| format!("{b:02x}")).collect()
-                        };
-                        let rows: Vec<_> = rows.iter().map(hex).collect();
-                        println!("prepared {name} {}", rows.join(" "));
+                        let rows: Vec<_> = rows.iter().map(hexadecimal).collect();
+                        writeln!(out, "prepared {name} {}", rows.join(" "))?;
                     }
-                    Err(refusal) => println!("refused {name} {refusal}"),
+                    Err(refusal) => writeln!(out, "refused {name} {refusal}")?,
                 }
             }
         }
     }
+}
+
+fn hexadecimal(event: &Event) -> String {
+    event.bytes().iter().map(|b| format!("{b:02x}")).collect()
 }

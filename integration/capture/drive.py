@@ -36,6 +36,10 @@ def set_up():
     run(admin, "SET GLOBAL local_infile = ON")
     run(admin, "SET GLOBAL max_allowed_packet = 64 << 20")
     run(admin, "SET GLOBAL log_bin_trust_function_creators = ON")
+    if family == MYSQL:
+        run(admin, "SET GLOBAL xa_detach_on_prepare = OFF")
+    run(admin, "CREATE USER reader IDENTIFIED BY 'a secret'")
+    run(admin, "GRANT ALL ON *.* TO reader")
     for schema in ("kinds", "other"):
         run(admin, f"CREATE DATABASE {schema} CHARACTER SET utf8mb4")
     setup = connect("kinds")
@@ -119,7 +123,11 @@ def main():
     family = set_up()
     file = DATA.parent / "lines.csv"
     file.write_text("".join(f"{n + 5000},line {n}\n" for n in range(3000)))
-    capture = subprocess.Popen([CAPTURE, f"127.0.0.1:{PORT}", "root"], stdout=subprocess.PIPE, text=True)
+    address = f"127.0.0.1:{PORT}"
+    refused = subprocess.run([CAPTURE, address, "reader", "another"], stderr=subprocess.PIPE, text=True)
+    if "error 1045: Access denied for user 'reader'" not in refused.stderr:
+        sys.exit(f"FAILED: a wrong password gave {refused.stderr!r}")
+    capture = subprocess.Popen([CAPTURE, address, "reader", "a secret"], stdout=subprocess.PIPE, text=True)
     first = capture.stdout.readline().split()[1]
     ran = [kind for kind in kinds() if kind.family in (ALL, family)]
     for number, kind in enumerate(ran):
