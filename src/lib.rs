@@ -19,3 +19,4 @@ pub mod net;
 
 pub mod binlog;
 pub mod protocol;
+pub mod sql;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "cli",
     "node",
     "sandbox",
@@ -16,10 +16,11 @@ const ORDER: [&str; 12] = [
     "net",
     "binlog",
     "protocol",
+    "sql",
 ];
 
 /// Modules that import neither sockets nor a runtime.
-const PURE: [&str; 4] = ["binlog", "config", "id", "protocol"];
+const PURE: [&str; 5] = ["binlog", "config", "id", "protocol", "sql"];
 
 #[test]
 fn modules_name_only_what_is_below_them() {

@@ -1,0 +1,435 @@
+//! What a statement does to the session's transaction.
+//!
+//! Sources: "Statements That Cause an Implicit Commit" in the MySQL manual and "SQL Statements That
+//! Cause an Implicit Commit" in MariaDB's documentation.
+
+use super::lexer::{Dialect, Lexer, Token};
+
+/// What a statement does to the session's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Starts a transaction, after committing the one that is open.
+    Begin {
+        read_only: bool,
+        snapshot: bool,
+    },
+    Commit(Completion),
+    Rollback(Completion),
+    /// Sets autocommit, which commits what is open when it turns it on.
+    Autocommit(bool),
+    /// Nothing: it neither starts a transaction nor ends one.
+    Session,
+    /// Reads tables: it starts a transaction if autocommit is off.
+    Read,
+    /// May change rows.
+    Write,
+    /// Changes the schema, or accounts: it commits what is open and is a transaction of its own.
+    Definition,
+    /// Commits what is open and concerns this server alone.
+    Administration,
+    /// The client's own XA transactions.
+    Xa,
+    /// `LOCK TABLES`.
+    LockTables,
+}
+
+/// What `COMMIT` and `ROLLBACK` do after they have ended the transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// Start another one with the same characteristics; not said means `@@completion_type` decides.
+    pub chain: Option<bool>,
+    /// End the connection.
+    pub release: Option<bool>,
+}
+
+/// What neither commits nor reads tables in a transaction.
+const SESSION: [&str; 17] = [
+    "UNLOCK",
+    "SHOW",
+    "USE",
+    "HELP",
+    "DESCRIBE",
+    "DESC",
+    "EXPLAIN",
+    "PREPARE",
+    "DEALLOCATE",
+    "SAVEPOINT",
+    "RELEASE",
+    "KILL",
+    "SIGNAL",
+    "RESIGNAL",
+    "GET",
+    "CHECKSUM",
+    "CHECK",
+];
+
+const READ: [&str; 5] = ["SELECT", "TABLE", "VALUES", "HANDLER", "DO"];
+
+const DEFINITION: [&str; 5] = ["ALTER", "RENAME", "TRUNCATE", "GRANT", "REVOKE"];
+
+const ADMINISTRATION: [&str; 13] = [
+    "FLUSH",
+    "RESET",
+    "PURGE",
+    "CHANGE",
+    "STOP",
+    "CACHE",
+    "INSTALL",
+    "UNINSTALL",
+    "SHUTDOWN",
+    "RESTART",
+    "CLONE",
+    "BINLOG",
+    "BACKUP",
+];
+
+/// What has a form that works on one table's files and one that is logged as a statement.
+const MAINTENANCE: [&str; 3] = ["OPTIMIZE", "REPAIR", "ANALYZE"];
+
+impl Class {
+    /// Reads one statement.
+    pub fn of(statement: &[u8], dialect: Dialect) -> Self {
+        Self::read(Lexer::new(statement, dialect))
+    }
+
+    fn read(mut lexer: Lexer) -> Self {
+        let first = loop {
+            match lexer.next() {
+                // Before a query in parentheses.
+                Some(Token::Symbol(b'(')) => {}
+                Some(token) => break token,
+                // The server says that it is empty.
+                None => return Self::Session,
+            }
+        };
+        let is_one_of = |words: &[&str]| words.iter().any(|word| first.is(word));
+        let second = lexer.clone().next();
+        let then = |word: &str| second.is_some_and(|token| token.is(word));
+        if first.is("BEGIN") && !then("NOT") {
+            Self::Begin {
+                read_only: false,
+                snapshot: false,
+            }
+        } else if first.is("START") {
+            start(lexer)
+        } else if first.is("COMMIT") {
+            Self::Commit(Completion::read(lexer))
+        } else if first.is("ROLLBACK") {
+            rollback(lexer)
+        } else if first.is("SET") {
+            set(lexer)
+        } else if first.is("WITH") {
+            with(lexer)
+        } else if is_one_of(&MAINTENANCE) {
+            maintenance(lexer)
+        } else if first.is("CREATE") || first.is("DROP") {
+            create_or_drop(lexer)
+        } else if first.is("LOAD") {
+            let index = then("INDEX");
+            if index {
+                Self::Administration
+            } else {
+                Self::Write
+            }
+        } else if first.is("XA") {
+            Self::Xa
+        } else if first.is("LOCK") {
+            let instance = then("INSTANCE");
+            if instance {
+                Self::Session
+            } else {
+                Self::LockTables
+            }
+        } else if is_one_of(&SESSION) {
+            Self::Session
+        } else if is_one_of(&READ) {
+            Self::Read
+        } else if is_one_of(&DEFINITION) {
+            Self::Definition
+        } else if is_one_of(&ADMINISTRATION) {
+            Self::Administration
+        } else {
+            Self::Write
+        }
+    }
+}
+
+impl Completion {
+    /// Reads `[WORK] [AND [NO] CHAIN] [[NO] RELEASE]`.
+    fn read(lexer: Lexer) -> Self {
+        let mut completion = Self::default();
+        let mut said = true;
+        for token in lexer {
+            if token.is("CHAIN") {
+                completion.chain = Some(said);
+            } else if token.is("RELEASE") {
+                completion.release = Some(said);
+            }
+            said = !token.is("NO");
+        }
+        completion
+    }
+}
+
+/// `START TRANSACTION`, or of a replica or a plugin.
+fn start(mut lexer: Lexer) -> Class {
+    if !lexer.next().is_some_and(|token| token.is("TRANSACTION")) {
+        return Class::Administration;
+    }
+    let (mut read_only, mut snapshot) = (false, false);
+    for token in lexer {
+        read_only |= token.is("ONLY");
+        snapshot |= token.is("SNAPSHOT");
+    }
+    Class::Begin {
+        read_only,
+        snapshot,
+    }
+}
+
+fn rollback(lexer: Lexer) -> Class {
+    let mut ahead = lexer.clone().skip_while(|token| token.is("WORK"));
+    if ahead.next().is_some_and(|token| token.is("TO")) {
+        return Class::Session;
+    }
+    Class::Rollback(Completion::read(lexer))
+}
+
+/// `SET`: of variables, `autocommit` among them, or of passwords and roles; in MariaDB also
+/// `SET STATEMENT … FOR` another one.
+fn set(lexer: Lexer) -> Class {
+    let mut ahead = lexer.clone();
+    let first = ahead.next();
+    let is = |word| first.is_some_and(|token: Token| token.is(word));
+    if is("PASSWORD") {
+        return Class::Definition;
+    }
+    if is("DEFAULT") && ahead.next().is_some_and(|token| token.is("ROLE")) {
+        return Class::Definition;
+    }
+    if is("STATEMENT") {
+        let mut rest = lexer;
+        return if rest.any(|token| token.is("FOR")) {
+            Class::read(rest)
+        } else {
+            Class::Session
+        };
+    }
+    autocommit(lexer).map_or(Class::Session, Class::Autocommit)
+}
+
+/// What the session's `autocommit` is set to, if it is.
+fn autocommit(lexer: Lexer) -> Option<bool> {
+    let mut value = None;
+    let mut global = false;
+    let mut tokens = lexer.peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::Symbol(b',') => global = false,
+            _ if token.is("GLOBAL") || token.is("PERSIST") || token.is("PERSIST_ONLY") => {
+                global = true;
+            }
+            _ if is_autocommit(token) && !global => {
+                tokens.next_if(|token| token.is_symbol(b':'));
+                if tokens.next_if(|token| token.is_symbol(b'=')).is_some() {
+                    value = tokens.next().map(|token| !is_off(token));
+                }
+            }
+            _ => {}
+        }
+    }
+    value
+}
+
+fn is_autocommit(token: Token) -> bool {
+    let name = b"autocommit";
+    token.is("AUTOCOMMIT")
+        || matches!(token, Token::Quoted(quoted) if quoted.eq_ignore_ascii_case(name))
+}
+
+fn is_off(token: Token) -> bool {
+    let text = match token {
+        Token::Word(text) | Token::Text(text) | Token::Quoted(text) => text,
+        Token::Symbol(_) => return false,
+    };
+    [&b"0"[..], b"OFF", b"FALSE"]
+        .iter()
+        .any(|off| text.eq_ignore_ascii_case(off))
+}
+
+/// The verb after common table expressions, which stand in parentheses.
+fn with(lexer: Lexer) -> Class {
+    let mut depth = 0;
+    for token in lexer {
+        match token {
+            Token::Symbol(b'(') => depth += 1,
+            Token::Symbol(b')') => depth -= 1,
+            _ if depth > 0 => {}
+            _ if READ.iter().any(|verb| token.is(verb)) => return Class::Read,
+            _ if token.is("UPDATE") || token.is("DELETE") => return Class::Write,
+            _ => {}
+        }
+    }
+    Class::Read
+}
+
+/// `OPTIMIZE`, `REPAIR` and `ANALYZE` of tables, or MariaDB's `ANALYZE` of a statement that it runs.
+fn maintenance(mut lexer: Lexer) -> Class {
+    let mut local = false;
+    loop {
+        let here = lexer.clone();
+        let Some(token) = lexer.next() else {
+            return Class::Session;
+        };
+        if token.is("LOCAL") || token.is("NO_WRITE_TO_BINLOG") {
+            local = true;
+        } else if token.is("TABLE") || token.is("TABLES") {
+            return if local {
+                Class::Administration
+            } else {
+                Class::Definition
+            };
+        } else if token.is("FORMAT") {
+            // `= JSON`
+            lexer.nth(1);
+        } else {
+            return Class::read(here);
+        }
+    }
+}
+
+/// Temporary tables are the session's own and commit nothing.
+fn create_or_drop(lexer: Lexer) -> Class {
+    for token in lexer {
+        if token.is("TEMPORARY") || token.is("PREPARE") {
+            return Class::Session;
+        }
+        if !(token.is("OR") || token.is("REPLACE")) {
+            break;
+        }
+    }
+    Class::Definition
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::lexer::tests::{MARIADB, MYSQL},
+        *,
+    };
+
+    const BEGIN: Class = Class::Begin {
+        read_only: false,
+        snapshot: false,
+    };
+
+    const fn commit(chain: Option<bool>, release: Option<bool>) -> Class {
+        Class::Commit(Completion { chain, release })
+    }
+
+    use Class::*;
+
+    const PLAIN: Completion = Completion {
+        chain: None,
+        release: None,
+    };
+    const READ_ONLY: Class = Begin {
+        read_only: true,
+        snapshot: false,
+    };
+
+    const BOTH: &[(&str, Class)] = &[
+        ("BEGIN", BEGIN),
+        ("begin work", BEGIN),
+        ("BEGIN NOT ATOMIC INSERT INTO t VALUES (1); END", Write),
+        ("START TRANSACTION", BEGIN),
+        ("START TRANSACTION READ WRITE", BEGIN),
+        ("START TRANSACTION READ ONLY", READ_ONLY),
+        (
+            "/* app */ START TRANSACTION WITH CONSISTENT SNAPSHOT",
+            Begin {
+                read_only: false,
+                snapshot: true,
+            },
+        ),
+        ("START REPLICA", Administration),
+        ("COMMIT", commit(None, None)),
+        ("COMMIT WORK AND CHAIN", commit(Some(true), None)),
+        (
+            "COMMIT AND NO CHAIN RELEASE",
+            commit(Some(false), Some(true)),
+        ),
+        ("COMMIT NO RELEASE", commit(None, Some(false))),
+        ("ROLLBACK", Rollback(PLAIN)),
+        ("ROLLBACK TO s", Session),
+        ("ROLLBACK WORK TO SAVEPOINT s", Session),
+        ("SAVEPOINT s", Session),
+        ("RELEASE SAVEPOINT s", Session),
+        ("SET autocommit=0", Autocommit(false)),
+        ("SET @@session.autocommit := ON", Autocommit(true)),
+        ("SET SESSION autocommit = 'off'", Autocommit(false)),
+        ("SET NAMES utf8, @@autocommit = 1", Autocommit(true)),
+        ("SET GLOBAL autocommit = 0", Session),
+        (
+            "SET GLOBAL autocommit = 0, SESSION `autocommit` = false",
+            Autocommit(false),
+        ),
+        ("SET @autocommit_was = @@autocommit", Session),
+        ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", Session),
+        ("SET PASSWORD = 'x'", Definition),
+        ("SET DEFAULT ROLE r TO u", Definition),
+        (
+            "SET STATEMENT max_statement_time=1 FOR DELETE FROM t",
+            Write,
+        ),
+        ("SELECT 1", Read),
+        ("(SELECT 1) UNION (SELECT 2)", Read),
+        ("SELECT * FROM t FOR UPDATE", Read),
+        ("WITH a AS (DELETE) SELECT 1", Read),
+        (
+            "WITH RECURSIVE a (n) AS (SELECT 1), b AS (TABLE t) UPDATE t SET n = 1",
+            Write,
+        ),
+        ("INSERT INTO t VALUES (1)", Write),
+        ("/*!40000 DELETE FROM t */", Write),
+        ("REPLACE t SELECT 1", Write),
+        ("CALL p()", Write),
+        ("EXECUTE s", Write),
+        ("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", Write),
+        ("LOAD INDEX INTO CACHE t", Administration),
+        ("FROBNICATE", Write),
+        ("", Session),
+        ("-- nothing", Session),
+        ("CREATE TABLE t (a INT)", Definition),
+        ("CREATE OR REPLACE TEMPORARY TABLE t (a INT)", Session),
+        ("CREATE OR REPLACE VIEW v AS SELECT 1", Definition),
+        ("CREATE USER u", Definition),
+        ("DROP TEMPORARY TABLE t", Session),
+        ("DROP TABLE temporary", Definition),
+        ("DROP PREPARE s", Session),
+        ("TRUNCATE t", Definition),
+        ("OPTIMIZE TABLE t", Definition),
+        ("ANALYZE LOCAL TABLE t", Administration),
+        ("EXPLAIN DELETE FROM t", Session),
+        ("LOCK TABLES t WRITE", LockTables),
+        ("UNLOCK TABLES", Session),
+        ("XA START 'a'", Xa),
+        ("FLUSH TABLES", Administration),
+    ];
+
+    #[test]
+    fn statements_are_what_they_do() {
+        for (text, expected) in BOTH {
+            for dialect in [MARIADB, MYSQL] {
+                assert_eq!(Class::of(text.as_bytes(), dialect), *expected, "{text:?}");
+            }
+        }
+        for (text, expected) in [
+            ("ANALYZE UPDATE t SET a = 1", Write),
+            ("ANALYZE FORMAT=JSON SELECT 1", Read),
+            ("/*M!100100 DELETE FROM t */", Write),
+        ] {
+            assert_eq!(Class::of(text.as_bytes(), MARIADB), expected, "{text:?}");
+        }
+    }
+}

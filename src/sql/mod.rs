@@ -1,0 +1,9 @@
+//! The text of statements, read as far as a node must know what they do to a transaction.
+//!
+//! This is not a parser: the server is. What is not recognized counts as a write.
+
+mod class;
+mod lexer;
+
+pub use class::{Class, Completion};
+pub use lexer::{Dialect, statements};
