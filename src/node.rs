@@ -10,9 +10,10 @@ use tokio::{
 use tracing::info;
 
 use crate::{
+    backend::{self, Captures},
     config::Config,
     consensus::Engine,
-    frontend,
+    frontend::{self, Shared},
     status::{self, LastError},
 };
 
@@ -35,7 +36,9 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
         }
         None => None,
     };
+    let captures = Arc::new(Captures::default());
     let source = status::Source {
+        captures: log.is_some().then(|| captures.clone()),
         cluster: config
             .cluster
             .as_ref()
@@ -43,11 +46,20 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
             .zip(log.clone()),
         last_error,
     };
+    let shared = log.as_ref().map(|log| {
+        let (node, incarnation) = log.identity();
+        let shared = Shared::new(node, incarnation, config.server.clone(), captures.clone());
+        Arc::new(shared)
+    });
+    let in_cluster = shared.is_some();
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let failure = tokio::select! {
-        () = frontend::serve(clients, config.clone()) => None,
+        () = frontend::serve(clients, config.clone(), shared) => None,
         () = status::serve(http, source) => None,
-        reason = failed(log.as_deref()) => Some(reason),
+        reason = failed(log.as_deref()) => Some(format!("the replicated log has failed: {reason}")),
+        failure = backend::capture(&config.server, rand::random(), &captures), if in_cluster => {
+            Some(failure.to_string())
+        }
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
@@ -55,7 +67,7 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
         log.stop().await;
     }
     match failure {
-        Some(reason) => bail!("the replicated log has failed: {reason}"),
+        Some(reason) => bail!(reason),
         None => info!("node stopped"),
     }
     Ok(())

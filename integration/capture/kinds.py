@@ -62,6 +62,7 @@ SETUP = [
     "CREATE TABLE hidden (id INT PRIMARY KEY, a INT INVISIBLE DEFAULT 7)",
     "CREATE TABLE `od``d ``näme` (`sp ace` INT PRIMARY KEY, `se``lect` INT)",
     "CREATE TABLE other.item (id INT PRIMARY KEY, name VARCHAR(40))",
+    "CREATE TABLE other.done (kind INT PRIMARY KEY)",
     "CREATE TABLE plain (id INT PRIMARY KEY) ENGINE=MyISAM",
     "CREATE TABLE numbers (n INT PRIMARY KEY)",
     "INSERT INTO numbers WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 900) SELECT n FROM r",

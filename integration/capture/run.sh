@@ -10,5 +10,5 @@ install mariadb-server mariadb-client python3-pymysql
 say "starting a server"
 start_sandbox $port --nodes 1 >/dev/null
 say "comparing"
-/usr/bin/python3 "$(dirname "$0")/drive.py" $((port + 301)) "$BOX/node1/data" \
+/usr/bin/python3 "$(dirname "$0")/drive.py" $((port + 1)) $((port + 301)) "$BOX/node1/data" \
   "$(dirname "$TRIREME")/examples/capture" mariadb-binlog

@@ -17,12 +17,11 @@ use crate::{
     config::Server,
     protocol::{
         error, lenenc,
-        packet::{self, ERR, Header, OK},
+        packet::{self, END, ERR, Header, OK},
     },
 };
 
 const QUERY: u8 = 0x03;
-const END: u8 = 0xfe;
 const NULL: u8 = 0xfb;
 
 /// The longest packet that is read, in bytes: servers make none above 1 GiB and their overhead.

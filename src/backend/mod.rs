@@ -1,8 +1,12 @@
 //! The node's own connections to its server.
 
+mod capture;
 mod connection;
 mod dump;
+mod functions;
 mod login;
+mod prepare;
+mod slots;
 
 use std::io;
 
@@ -10,8 +14,12 @@ use tokio::time::error::Elapsed;
 
 use crate::binlog::Place;
 
+pub use capture::{CaptureFailure, Captured, Captures, Expected, capture};
 pub use connection::{Connection, Row};
 pub use dump::{Dump, end_of_binlog};
+pub use functions::Functions;
+pub use prepare::{PrepareError, prepare};
+pub use slots::{Slot, Slots};
 
 /// Why the node cannot talk to its server.
 #[derive(Debug, thiserror::Error)]

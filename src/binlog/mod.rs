@@ -8,5 +8,5 @@ mod query;
 mod xid;
 
 pub use event::{Event, EventError, Kind};
-pub use groups::{CaptureError, Group, Groups, Place};
+pub use groups::{CaptureError, Group, Groups, Place, Refusal};
 pub use xid::Xid;

@@ -44,6 +44,7 @@ pub enum StartError {
 /// A running node of the replicated log; it stops when this is dropped.
 pub struct Engine {
     node: NodeId,
+    incarnation: u64,
     raft: Raft,
     store: LogStore,
     state: StateMachine,
@@ -109,6 +110,7 @@ impl Engine {
         tasks.spawn(report_leaders(route.clone()));
         Ok(Self {
             node,
+            incarnation,
             raft,
             store,
             state,
@@ -116,6 +118,11 @@ impl Engine {
             proposer,
             tasks: Mutex::new(tasks),
         })
+    }
+
+    /// This node's id, and the number of its starts.
+    pub fn identity(&self) -> (NodeId, u64) {
+        (self.node, self.incarnation)
     }
 
     /// Waits until the engine can go no further, as when its disk fails, and says why.

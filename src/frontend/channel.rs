@@ -62,6 +62,7 @@ pub(super) struct Channel {
     socket: TcpStream,
     input: BytesMut,
     output: Vec<u8>,
+    shift: u8,
 }
 
 impl Channel {
@@ -71,6 +72,7 @@ impl Channel {
             socket,
             input: BytesMut::new(),
             output: Vec::new(),
+            shift: 0,
         }
     }
 
@@ -93,24 +95,46 @@ impl Channel {
         Ok(Head::peek(&self.input))
     }
 
-    /// Takes the next packet whole; `None`, with the packet left unread, when its payload has more
-    /// than `limit` bytes, which is less than a full frame.
+    /// Takes the next packet whole; `None`, with the rest of it left unread, when its payload has
+    /// more than `limit` bytes.
     ///
     /// # Errors
     /// The socket fails or closes.
     pub(super) async fn take(&mut self, limit: usize) -> Result<Option<Packet>, ChannelError> {
-        self.fill_to(Header::LEN).await?;
-        let header = Header::decode([self.input[0], self.input[1], self.input[2], self.input[3]]);
-        let length = header.length as usize;
-        if length > limit {
-            return Ok(None);
+        let mut payload = Vec::new();
+        loop {
+            self.fill_to(Header::LEN).await?;
+            let header = [self.input[0], self.input[1], self.input[2], self.input[3]];
+            let header = Header::decode(header);
+            let length = header.length as usize;
+            if payload.len() + length > limit {
+                return Ok(None);
+            }
+            self.fill_to(Header::LEN + length).await?;
+            self.input.advance(Header::LEN);
+            payload.extend_from_slice(&self.input.split_to(length));
+            if !header.continues() {
+                return Ok(Some(Packet {
+                    sequence: header.sequence.wrapping_add(self.shift),
+                    payload,
+                }));
+            }
         }
-        self.fill_to(Header::LEN + length).await?;
-        self.input.advance(Header::LEN);
-        Ok(Some(Packet {
-            sequence: header.sequence,
-            payload: self.input.split_to(length).to_vec(),
-        }))
+    }
+
+    /// Changes two bytes of the next packet's payload, which has been peeked at up to there.
+    pub(super) fn amend(&mut self, at: usize, bytes: [u8; 2]) {
+        self.input[Header::LEN + at..][..2].copy_from_slice(&bytes);
+    }
+
+    /// The number of the first packet that comes from here after a command.
+    pub(super) fn first_sequence(&self) -> u8 {
+        self.shift.wrapping_add(1)
+    }
+
+    /// Adds to the sequence numbers of all that is taken or passed on from here.
+    pub(super) fn renumber(&mut self, shift: u8) {
+        self.shift = shift;
     }
 
     /// Holds bytes for the peer.
@@ -173,8 +197,11 @@ pub(super) async fn expect<'a>(
 pub(super) async fn pass(from: &mut Channel, to: &mut Channel) -> Result<(), ChannelError> {
     loop {
         let head = expect(from, to).await?;
-        let continues = head.header.continues();
-        let mut left = Header::LEN + head.header.length as usize;
+        let mut header = head.header;
+        header.sequence = header.sequence.wrapping_add(from.shift);
+        to.put(&header.encode());
+        from.input.advance(Header::LEN);
+        let mut left = header.length as usize;
         while left > 0 {
             if from.input.is_empty() {
                 to.flush().await?;
@@ -188,7 +215,7 @@ pub(super) async fn pass(from: &mut Channel, to: &mut Channel) -> Result<(), Cha
                 to.flush().await?;
             }
         }
-        if !continues {
+        if !header.continues() {
             return Ok(());
         }
     }

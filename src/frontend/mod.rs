@@ -1,18 +1,25 @@
 //! Clients: accepts their connections and pairs each with a connection of its own to the server.
 
+mod answer;
 mod channel;
+mod replicated;
 mod session;
+mod statement;
+mod transaction;
 
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+pub use transaction::Shared;
+
 use crate::{config::Config, net::accept};
 
-/// Serves clients for as long as it is polled; dropping the future stops accepting.
-pub async fn serve(listener: TcpListener, config: Arc<Config>) {
+/// Serves clients for as long as it is polled; dropping the future stops accepting. The sessions of
+/// a node in a cluster share what is in `shared`.
+pub async fn serve(listener: TcpListener, config: Arc<Config>, shared: Option<Arc<Shared>>) {
     loop {
         let (client, _) = accept(&listener, "a client's").await;
-        tokio::spawn(session::serve(client, Arc::clone(&config)));
+        tokio::spawn(session::serve(client, Arc::clone(&config), shared.clone()));
     }
 }

@@ -12,18 +12,23 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::channel::{self, Channel, ChannelError, Side};
+use super::{
+    answer::Answer,
+    channel::{self, Channel, ChannelError, Packet, Side},
+    replicated::Replicated,
+    transaction::Shared,
+};
 use crate::{
     config::Config,
     protocol::{
         auth::{self, Dialogue},
         capability::Capabilities,
-        command::{Command, Reply},
+        command::{Command, Reply, Shape},
         errno::{self, ErrorCode},
         error::ErrorPacket,
         handshake::{self, HandshakeError},
         packet,
-        response::{Next, Response, Unexpected},
+        response::{Next, Response, Status, Unexpected},
     },
 };
 
@@ -43,9 +48,12 @@ enum ConnectError {
     Timeout(#[from] Elapsed),
 }
 
+/// The longest last packet of an answer that is read, in bytes: an OK, an EOF or an ERR.
+const MAX_LAST: usize = 16 << 20;
+
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]
-enum SessionError {
+pub(super) enum SessionError {
     #[error(transparent)]
     Channel(#[from] ChannelError),
     #[error("the server's greeting cannot be used: {0}")]
@@ -54,12 +62,16 @@ enum SessionError {
     Answer(HandshakeError),
     #[error("one side left during authentication")]
     Left,
+    #[error("a packet is too long")]
+    TooLong(Side),
+    #[error("the server ended its connection before the transaction was decided")]
+    ServerLost,
     #[error("{error}")]
     Response { error: Unexpected, sequence: u8 },
 }
 
 /// Serves one client until either side closes.
-pub(super) async fn serve(client: TcpStream, config: Arc<Config>) {
+pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option<Arc<Shared>>) {
     if let Err(error) = client.set_nodelay(true) {
         debug!(%error, "client left before its session");
         return;
@@ -79,8 +91,14 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>) {
             return;
         }
     };
-    let mut session = Session { client, server };
-    if let Err(error) = session.run().await {
+    if let Some(problem) = shared.as_ref().and_then(|shared| shared.problem()) {
+        if let Err(error) = refuse(&mut client, &problem).await {
+            debug!(%error, "client left before its error");
+        }
+        return;
+    }
+    let mut session = Session::new(client, server);
+    if let Err(error) = session.run(shared).await {
         session.end(error).await;
     }
 }
@@ -101,22 +119,38 @@ async fn refuse(client: &mut Channel, reason: &impl fmt::Display) -> Result<(), 
     client.flush().await
 }
 
-struct Session {
-    client: Channel,
-    server: Channel,
+pub(super) struct Session {
+    pub(super) client: Channel,
+    pub(super) server: Channel,
+    /// What the client and the server agreed to speak.
+    pub(super) capabilities: Capabilities,
+    pub(super) server_version: Vec<u8>,
+    /// The flags in the last packet of the server that had any.
+    pub(super) status: u16,
+    /// Whether the client waits for the answer to another statement of its command.
+    pub(super) more_follows: bool,
 }
 
 impl Session {
-    async fn run(&mut self) -> Result<(), SessionError> {
-        let Some(offered) = self.greeting().await? else {
+    fn new(client: Channel, server: Channel) -> Self {
+        Self {
+            client,
+            server,
+            capabilities: Capabilities(0),
+            server_version: Vec::new(),
+            status: Status::AUTOCOMMIT,
+            more_follows: false,
+        }
+    }
+
+    async fn run(&mut self, shared: Option<Arc<Shared>>) -> Result<(), SessionError> {
+        if !self.greeting().await? || !self.answer().await? {
             return Ok(());
-        };
-        let Some(capabilities) = self.answer(offered).await? else {
-            return Ok(());
-        };
+        }
         if !self.authenticate().await? {
             return Ok(channel::drain(&mut self.server, &mut self.client).await?);
         }
+        let mut replicated = shared.map(|shared| Replicated::new(shared, self));
         while let Some(speaker) = self.speaker().await? {
             match speaker {
                 // Idle for too long, killed, shutting down: an ERR, and then it closes.
@@ -126,7 +160,11 @@ impl Session {
                     self.client.flush().await?;
                 }
                 Speaker::Client(command) => {
-                    if !self.command(command, capabilities).await? {
+                    let goes_on = match &mut replicated {
+                        Some(replicated) => replicated.command(self, command).await?,
+                        None => self.command(command).await?,
+                    };
+                    if !goes_on {
                         return Ok(());
                     }
                 }
@@ -135,51 +173,49 @@ impl Session {
         Ok(())
     }
 
-    /// Relays the greeting without what a node cannot carry; tells what the server offers then, or
-    /// `None` when there is no greeting but an error or nothing.
-    async fn greeting(&mut self) -> Result<Option<Capabilities>, SessionError> {
+    /// Relays the greeting without what a node cannot carry; tells whether there is one, and not an
+    /// error or nothing.
+    async fn greeting(&mut self) -> Result<bool, SessionError> {
         match self.server.peek().await? {
-            None => return Ok(None),
+            None => return Ok(false),
             Some(head) if head.is_error() => {
                 channel::drain(&mut self.server, &mut self.client).await?;
-                return Ok(None);
+                return Ok(false);
             }
             Some(_) => {}
         }
         let Some(mut greeting) = self.server.take(MAX_HANDSHAKE).await? else {
             return Err(SessionError::Greeting(HandshakeError::TooLong));
         };
-        let offered =
+        self.capabilities =
             handshake::mask_greeting(&mut greeting.payload).map_err(SessionError::Greeting)?;
+        self.server_version = handshake::server_version(&greeting.payload).to_vec();
         self.client
             .put(&packet::frame(greeting.sequence, &greeting.payload));
         self.client.flush().await?;
-        Ok(Some(offered))
+        Ok(true)
     }
 
-    /// Relays the answer without what a node cannot carry; tells what the two agreed to, or `None`
-    /// when the client left or the server would not wait.
-    async fn answer(
-        &mut self,
-        offered: Capabilities,
-    ) -> Result<Option<Capabilities>, SessionError> {
+    /// Relays the answer without what a node cannot carry; tells whether there is one: the client
+    /// may have left, or the server would not wait.
+    async fn answer(&mut self) -> Result<bool, SessionError> {
         match self.speaker().await? {
-            None => return Ok(None),
+            None => return Ok(false),
             Some(Speaker::Server) => {
                 channel::drain(&mut self.server, &mut self.client).await?;
-                return Ok(None);
+                return Ok(false);
             }
             Some(Speaker::Client(_)) => {}
         }
         let Some(mut answer) = self.client.take(MAX_HANDSHAKE).await? else {
             return Err(SessionError::Answer(HandshakeError::TooLong));
         };
-        let agreed =
-            handshake::mask_answer(&mut answer.payload, offered).map_err(SessionError::Answer)?;
+        self.capabilities = handshake::mask_answer(&mut answer.payload, self.capabilities)
+            .map_err(SessionError::Answer)?;
         self.server
             .put(&packet::frame(answer.sequence, &answer.payload));
         self.server.flush().await?;
-        Ok(Some(agreed))
+        Ok(true)
     }
 
     /// Relays an authentication to the server's verdict and tells whether it is an OK.
@@ -187,6 +223,11 @@ impl Session {
         loop {
             let head = channel::expect(&mut self.server, &mut self.client).await?;
             let dialogue = auth::after(head.payload);
+            if dialogue == Dialogue::Accepted
+                && let Some(status) = Status::of_ok(head.payload)
+            {
+                self.status = status.flags;
+            }
             channel::pass(&mut self.server, &mut self.client).await?;
             self.client.flush().await?;
             match dialogue {
@@ -205,11 +246,7 @@ impl Session {
     }
 
     /// Relays a command and its answer; tells whether the session goes on.
-    async fn command(
-        &mut self,
-        command: Command,
-        capabilities: Capabilities,
-    ) -> Result<bool, SessionError> {
+    pub(super) async fn command(&mut self, command: Command) -> Result<bool, SessionError> {
         channel::pass(&mut self.client, &mut self.server).await?;
         self.server.flush().await?;
         match command.reply() {
@@ -218,7 +255,10 @@ impl Session {
                 channel::drain(&mut self.server, &mut self.client).await?;
                 return Ok(false);
             }
-            Reply::Packets(shape) => self.respond(Response::new(shape, capabilities)).await?,
+            Reply::Packets(shape) => {
+                let answer = self.respond(shape, 0).await?;
+                self.answer_with(answer).await?;
+            }
             Reply::Authentication => {
                 self.authenticate().await?;
             }
@@ -230,21 +270,62 @@ impl Session {
         Ok(true)
     }
 
-    /// Relays the server's answer to a command.
-    async fn respond(&mut self, mut response: Response) -> Result<(), SessionError> {
+    /// Relays the server's answer to a command, without the status flags `hidden`, up to its last
+    /// packet, which it gives.
+    pub(super) async fn respond(
+        &mut self,
+        shape: Shape,
+        hidden: u16,
+    ) -> Result<Answer, SessionError> {
+        let mut response = Response::new(shape, self.capabilities);
         loop {
-            let head = channel::expect(&mut self.server, &mut self.client).await?;
-            let sequence = head.header.sequence;
-            let next = response
-                .packet(&head)
-                .map_err(|error| SessionError::Response { error, sequence })?;
-            channel::pass(&mut self.server, &mut self.client).await?;
-            match next {
-                Next::Server => {}
-                Next::File => self.upload().await?,
-                Next::Command => return Ok(self.client.flush().await?),
+            match self.next_packet(&mut response, hidden).await? {
+                Next::Command => {
+                    let packet = self.take_answer().await?;
+                    return Ok(Answer { packet });
+                }
+                Next::Server => channel::pass(&mut self.server, &mut self.client).await?,
+                Next::File => {
+                    channel::pass(&mut self.server, &mut self.client).await?;
+                    self.upload().await?;
+                }
             }
         }
+    }
+
+    /// Waits for the next packet of an answer, leaves it unread without the flags `hidden`, and
+    /// tells who speaks after it.
+    pub(super) async fn next_packet(
+        &mut self,
+        response: &mut Response,
+        hidden: u16,
+    ) -> Result<Next, SessionError> {
+        let head = channel::expect(&mut self.server, &mut self.client).await?;
+        let sequence = head.header.sequence;
+        let next = response
+            .packet(&head)
+            .map_err(|error| SessionError::Response { error, sequence })?;
+        if let Some(Status { flags, at }) = response.status() {
+            self.status = flags;
+            let mut shown = flags & !hidden;
+            if self.more_follows {
+                shown |= Status::MORE_RESULTS;
+            }
+            self.server.amend(at, shown.to_le_bytes());
+        }
+        Ok(next)
+    }
+
+    pub(super) async fn take_answer(&mut self) -> Result<Packet, SessionError> {
+        let packet = self.server.take(MAX_LAST).await?;
+        packet.ok_or(SessionError::TooLong(Side::Server))
+    }
+
+    /// Sends the client the last packet of an answer.
+    pub(super) async fn answer_with(&mut self, answer: Answer) -> Result<(), SessionError> {
+        let Packet { sequence, payload } = answer.packet;
+        self.client.put(&packet::frames(sequence, &payload).0);
+        Ok(self.client.flush().await?)
     }
 
     /// Relays the file that the server asked for: packets up to an empty one.
@@ -281,7 +362,15 @@ impl Session {
             SessionError::Channel(error) if error.side == Side::Server => {
                 channel::drain(&mut self.server, &mut self.client).await
             }
-            SessionError::Channel(_) | SessionError::Left => return,
+            SessionError::Channel(_)
+            | SessionError::Left
+            | SessionError::ServerLost
+            | SessionError::TooLong(Side::Server) => {
+                return;
+            }
+            SessionError::TooLong(Side::Client) => {
+                self.tell(errno::PACKET_TOO_LARGE, &error, 1).await
+            }
             SessionError::Greeting(_) => refuse(&mut self.client, &error).await,
             SessionError::Answer(_) => {
                 self.tell(errno::HANDSHAKE, &error, ANSWER_SEQUENCE + 1)

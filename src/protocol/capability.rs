@@ -19,12 +19,16 @@ impl Capabilities {
     pub const PROTOCOL_41: Self = Self(1 << 9);
     /// `CLIENT_SSL`: the client's answer comes twice, the second time inside TLS.
     pub const TLS: Self = Self(1 << 11);
+    /// `CLIENT_MULTI_STATEMENTS`: several statements in one command.
+    pub const MULTI_STATEMENTS: Self = Self(1 << 16);
     /// `CLIENT_DEPRECATE_EOF`: no EOF after column definitions, an OK in its place after rows.
     pub const DEPRECATE_EOF: Self = Self(1 << 24);
     /// `CLIENT_OPTIONAL_RESULTSET_METADATA`: a column count says whether definitions follow.
     pub const OPTIONAL_METADATA: Self = Self(1 << 25);
     /// `CLIENT_ZSTD_COMPRESSION_ALGORITHM`.
     pub const ZSTD: Self = Self(1 << 26);
+    /// `CLIENT_QUERY_ATTRIBUTES`: values beside a statement's text, before it.
+    pub const QUERY_ATTRIBUTES: Self = Self(1 << 27);
     /// `MARIADB_CLIENT_PROGRESS`: ERR packets with number 65535 report progress.
     pub const PROGRESS: Self = Self(1 << 32);
     /// `MARIADB_CLIENT_CACHE_METADATA`: MariaDB's form of [`Self::OPTIONAL_METADATA`].

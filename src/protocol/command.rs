@@ -36,32 +36,34 @@ pub enum Shape {
 }
 
 impl Command {
-    const SLEEP: u8 = 0x00;
-    const QUIT: u8 = 0x01;
-    const QUERY: u8 = 0x03;
-    const FIELD_LIST: u8 = 0x04;
-    const PROCESS_INFO: u8 = 0x0a;
-    const CHANGE_USER: u8 = 0x11;
-    const BINLOG_DUMP: u8 = 0x12;
-    const STMT_PREPARE: u8 = 0x16;
-    const STMT_EXECUTE: u8 = 0x17;
-    const STMT_SEND_LONG_DATA: u8 = 0x18;
-    const STMT_CLOSE: u8 = 0x19;
-    const STMT_FETCH: u8 = 0x1c;
-    const BINLOG_DUMP_GTID: u8 = 0x1e;
-    const CLONE: u8 = 0x20;
-    const SUBSCRIBE_GROUP_REPLICATION: u8 = 0x21;
+    pub const SLEEP: Self = Self(0x00);
+    pub const QUIT: Self = Self(0x01);
+    pub const QUERY: Self = Self(0x03);
+    pub const FIELD_LIST: Self = Self(0x04);
+    pub const PROCESS_INFO: Self = Self(0x0a);
+    pub const CHANGE_USER: Self = Self(0x11);
+    pub const BINLOG_DUMP: Self = Self(0x12);
+    pub const STMT_PREPARE: Self = Self(0x16);
+    pub const STMT_EXECUTE: Self = Self(0x17);
+    pub const STMT_SEND_LONG_DATA: Self = Self(0x18);
+    pub const STMT_CLOSE: Self = Self(0x19);
+    pub const STMT_FETCH: Self = Self(0x1c);
+    pub const SET_OPTION: Self = Self(0x1b);
+    pub const BINLOG_DUMP_GTID: Self = Self(0x1e);
+    pub const RESET_CONNECTION: Self = Self(0x1f);
+    pub const CLONE: Self = Self(0x20);
+    pub const SUBSCRIBE_GROUP_REPLICATION: Self = Self(0x21);
     /// MariaDB's bulk execution.
-    const STMT_BULK_EXECUTE: u8 = 0xfa;
+    pub const STMT_BULK_EXECUTE: Self = Self(0xfa);
 
     /// The command in a packet. Servers take an empty packet for `COM_SLEEP`.
     pub fn of(payload: &[u8]) -> Self {
-        Self(payload.first().copied().unwrap_or(Self::SLEEP))
+        payload.first().copied().map_or(Self::SLEEP, Self)
     }
 
     /// What the server answers. A command that no server knows is answered by one ERR packet.
     pub fn reply(self) -> Reply {
-        match self.0 {
+        match self {
             Self::QUIT => Reply::Close,
             Self::STMT_SEND_LONG_DATA | Self::STMT_CLOSE => Reply::None,
             Self::QUERY | Self::PROCESS_INFO | Self::STMT_EXECUTE | Self::STMT_BULK_EXECUTE => {

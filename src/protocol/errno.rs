@@ -26,3 +26,25 @@ pub const MALFORMED_PACKET: ErrorCode = ErrorCode {
     number: 1835,
     state: b"HY000",
 };
+
+/// `ER_UNKNOWN_ERROR`.
+pub const UNKNOWN_ERROR: ErrorCode = ErrorCode {
+    number: 1105,
+    state: b"HY000",
+};
+
+/// `ER_NOT_SUPPORTED_YET`.
+pub const NOT_SUPPORTED_YET: ErrorCode = ErrorCode {
+    number: 1235,
+    state: b"42000",
+};
+
+/// `ER_NET_PACKET_TOO_LARGE`.
+pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode {
+    number: 1153,
+    state: b"08S01",
+};
+
+/// After these the server has rolled the transaction back, or an XA transaction can only be rolled
+/// back: `ER_LOCK_DEADLOCK`, `ER_XA_RBROLLBACK`, `ER_XA_RBTIMEOUT`, `ER_XA_RBDEADLOCK`.
+pub const ROLLED_BACK: [u16; 4] = [1213, 1402, 1613, 1614];

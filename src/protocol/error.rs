@@ -22,21 +22,25 @@ const MAX_MESSAGE_BYTES: usize = 512;
 impl ErrorPacket {
     /// The packet that stands in the place of a greeting: sequence number 0 and no SQLSTATE.
     pub fn encode_as_greeting(&self) -> Vec<u8> {
-        self.encode_with(0, &[])
+        packet::frame(0, &self.payload_with(&[]))
     }
 
     /// The packet with the number that follows the client's last packet.
     pub fn encode(&self, sequence: u8) -> Vec<u8> {
-        let mut state = *b"#.....";
-        state[1..].copy_from_slice(self.code.state);
-        self.encode_with(sequence, &state)
+        packet::frame(sequence, &self.payload())
     }
 
-    fn encode_with(&self, sequence: u8, state: &[u8]) -> Vec<u8> {
+    /// The packet without its header.
+    pub fn payload(&self) -> Vec<u8> {
+        let mut state = *b"#.....";
+        state[1..].copy_from_slice(self.code.state);
+        self.payload_with(&state)
+    }
+
+    fn payload_with(&self, state: &[u8]) -> Vec<u8> {
         let message = &self.message[..self.message.floor_char_boundary(MAX_MESSAGE_BYTES)];
         let number = self.code.number.to_le_bytes();
-        let payload = [&[ERR], &number[..], state, message.as_bytes()].concat();
-        packet::frame(sequence, &payload)
+        [&[ERR], &number[..], state, message.as_bytes()].concat()
     }
 }
 

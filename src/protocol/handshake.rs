@@ -29,8 +29,12 @@
 use super::capability::Capabilities;
 
 /// What a node cannot carry between a client and a server.
-const MASKED: Capabilities =
-    Capabilities(Capabilities::TLS.0 | Capabilities::COMPRESS.0 | Capabilities::ZSTD.0);
+const MASKED: Capabilities = Capabilities(
+    Capabilities::TLS.0
+        | Capabilities::COMPRESS.0
+        | Capabilities::ZSTD.0
+        | Capabilities::QUERY_ATTRIBUTES.0,
+);
 
 const ANSWER_EXTENDED: usize = 28;
 
@@ -73,6 +77,13 @@ pub fn mask_greeting(payload: &mut [u8]) -> Result<Capabilities, HandshakeError>
     fields[low..low + 2].copy_from_slice(&[a, b]);
     fields[high..high + 2].copy_from_slice(&[c, d]);
     Ok(offered)
+}
+
+/// What the server calls itself in its greeting.
+pub fn server_version(greeting: &[u8]) -> &[u8] {
+    let version = greeting.get(1..).unwrap_or_default();
+    let end = version.iter().position(|&byte| byte == 0);
+    &version[..end.unwrap_or(version.len())]
 }
 
 /// Takes what a node cannot carry out of a client's answer and tells what both sides will speak.
@@ -128,8 +139,8 @@ mod tests {
     #[test]
     fn a_greeting_loses_only_what_cannot_be_carried() {
         for (greeting, low, high, offered) in [
-            (MARIADB, [0xde, 0xf7], [0xff, 0xfb], 0x1f_fbff_f7de),
-            (MYSQL, [0xdf, 0xf7], [0xff, 0xfb], 0xfbff_f7df),
+            (MARIADB, [0xde, 0xf7], [0xff, 0xf3], 0x1f_f3ff_f7de),
+            (MYSQL, [0xdf, 0xf7], [0xff, 0xf3], 0xf3ff_f7df),
         ] {
             let mut masked = greeting.to_vec();
             assert_eq!(mask_greeting(&mut masked), Ok(Capabilities(offered)));

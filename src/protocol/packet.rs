@@ -47,6 +47,8 @@ impl Header {
 
 /// The first byte of an OK packet.
 pub const OK: u8 = 0x00;
+/// The first byte of an EOF packet, and of the OK that stands in its place after rows.
+pub const END: u8 = 0xfe;
 /// The first byte of an ERR packet.
 pub const ERR: u8 = 0xff;
 

@@ -10,14 +10,11 @@ use super::{
     capability::Capabilities,
     command::Shape,
     lenenc,
-    packet::{Head, MAX_FRAME, OK},
+    packet::{END, Head, MAX_FRAME, OK},
 };
 
 const FILE: u8 = 0xfb;
-const END: u8 = 0xfe;
 
-/// `SERVER_MORE_RESULTS_EXISTS`.
-const MORE_RESULTS: u16 = 1 << 3;
 /// `SERVER_STATUS_CURSOR_EXISTS`: the rows stay in the server until they are fetched.
 const CURSOR: u16 = 1 << 6;
 /// `SERVER_PS_OUT_PARAMS`.
@@ -41,6 +38,50 @@ pub enum Next {
     File,
     /// The client: the answer is complete.
     Command,
+}
+
+/// The status flags of an OK or an EOF packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    pub flags: u16,
+    /// Where they stand in the payload, within its head: two bytes, little endian.
+    pub at: usize,
+}
+
+impl Status {
+    /// `SERVER_STATUS_IN_TRANS`.
+    pub const IN_TRANSACTION: u16 = 1;
+    /// `SERVER_STATUS_AUTOCOMMIT`.
+    pub const AUTOCOMMIT: u16 = 1 << 1;
+    /// `SERVER_MORE_RESULTS_EXISTS`.
+    pub const MORE_RESULTS: u16 = 1 << 3;
+    /// `SERVER_STATUS_NO_BACKSLASH_ESCAPES`.
+    pub const BACKSLASH_IS_PLAIN: u16 = 1 << 9;
+
+    fn at(payload: &[u8], at: usize) -> Option<Self> {
+        let flags = payload.get(at..)?.first_chunk()?;
+        Some(Self {
+            flags: u16::from_le_bytes(*flags),
+            at,
+        })
+    }
+
+    /// Of an OK packet, where they stand after the affected rows and the insert id.
+    pub fn of_ok(payload: &[u8]) -> Option<Self> {
+        let (_, rest) = lenenc::split(payload.get(1..)?)?;
+        let (_, rest) = lenenc::split(rest)?;
+        Self::at(payload, payload.len() - rest.len())
+    }
+
+    /// Of the packet after definitions or rows: an EOF, which has a length of 5 and the flags last,
+    /// or the OK that stands in its place.
+    fn of_end(payload: &[u8]) -> Option<Self> {
+        match payload {
+            [END, _, _, _, _] => Self::at(payload, 3),
+            [END, ..] => Self::of_ok(payload),
+            _ => None,
+        }
+    }
 }
 
 /// What the next packet is.
@@ -75,6 +116,7 @@ enum Then {
 pub struct Response {
     state: State,
     capabilities: Capabilities,
+    status: Option<Status>,
 }
 
 impl Response {
@@ -89,7 +131,13 @@ impl Response {
         Self {
             state,
             capabilities,
+            status: None,
         }
+    }
+
+    /// The status flags in the packet that was taken last, if it has any.
+    pub fn status(&self) -> Option<Status> {
+        self.status
     }
 
     /// Takes the server's next packet.
@@ -98,8 +146,15 @@ impl Response {
     /// The packet cannot stand here. The answer can no longer be followed.
     pub fn packet(&mut self, head: &Head) -> Result<Next, Unexpected> {
         let state = self.state;
+        self.status = None;
         match state {
-            State::Single => Some(Next::Command),
+            State::Single => {
+                self.status = match head.payload.first() {
+                    Some(&OK) => Status::of_ok(head.payload),
+                    _ => Status::of_end(head.payload),
+                };
+                Some(Next::Command)
+            }
             _ if head.is_error() => Some(self.error(head)),
             State::Result => self.result(head),
             State::Prepared => self.prepared(head),
@@ -129,8 +184,11 @@ impl Response {
 
     fn result(&mut self, head: &Head) -> Option<Next> {
         match *head.payload.first()? {
-            OK => ok_status(head.payload).map(|status| self.result_end(status)),
-            END => end_status(head).map(|status| self.result_end(status)),
+            OK => {
+                self.status = Status::of_ok(head.payload);
+                self.status.map(|status| self.result_end(status.flags))
+            }
+            END => self.end(head).map(|flags| self.result_end(flags)),
             FILE => Some(Next::File),
             _ => {
                 let (columns, rest) = lenenc::split(head.payload)?;
@@ -181,11 +239,16 @@ impl Response {
     }
 
     fn definitions_end(&mut self, head: &Head, then: Then) -> Option<Next> {
-        let status = end_status(head)?;
+        let status = self.end(head)?;
         if then == Then::Rows && status & CURSOR != 0 {
             return Some(self.result_end(status));
         }
         Some(self.follow(then, status))
+    }
+
+    fn end(&mut self, head: &Head) -> Option<u16> {
+        self.status = Status::of_end(head.payload);
+        self.status.map(|status| status.flags)
     }
 
     fn follow(&mut self, then: Then, status: u16) -> Next {
@@ -204,35 +267,22 @@ impl Response {
         let deprecated = self.capabilities.has(Capabilities::DEPRECATE_EOF);
         let end_below = if deprecated { MAX_FRAME } else { 9 };
         if head.payload.first() == Some(&END) && head.header.length < end_below {
-            let status = end_status(head)?;
-            return Some(self.result_end(if more { status | MORE_RESULTS } else { status }));
+            let status = self.end(head)?;
+            return Some(self.result_end(if more {
+                status | Status::MORE_RESULTS
+            } else {
+                status
+            }));
         }
         Some(Next::Server)
     }
 
     fn result_end(&mut self, status: u16) -> Next {
-        if status & MORE_RESULTS == 0 {
+        if status & Status::MORE_RESULTS == 0 {
             return Next::Command;
         }
         self.state = State::Result;
         Next::Server
-    }
-}
-
-/// The status flags of an OK packet: they stand after the affected rows and the insert id.
-fn ok_status(payload: &[u8]) -> Option<u16> {
-    let (_, rest) = lenenc::split(payload.get(1..)?)?;
-    let (_, rest) = lenenc::split(rest)?;
-    rest.first_chunk().copied().map(u16::from_le_bytes)
-}
-
-/// The status flags of the packet after definitions or rows: an EOF, which has a length of 5 and
-/// the flags last, or the OK that stands in its place.
-fn end_status(head: &Head) -> Option<u16> {
-    match head.payload {
-        &[END, _, _, low, high] => Some(u16::from_le_bytes([low, high])),
-        [END, ..] => ok_status(head.payload),
-        _ => None,
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Class {
     Autocommit(bool),
     /// Nothing: it neither starts a transaction nor ends one.
     Session,
+    /// `SHOW WARNINGS`, of the statement before.
+    ShowWarnings,
     /// Reads tables: it starts a transaction if autocommit is off.
     Read,
     /// May change rows.
@@ -27,10 +29,21 @@ pub enum Class {
     Definition,
     /// Commits what is open and concerns this server alone.
     Administration,
-    /// The client's own XA transactions.
+    Unsupported(Unsupported),
+}
+
+/// What a node of a cluster does not let through, because nobody could replicate it exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    #[error("XA transactions of clients are not replicated; use BEGIN and COMMIT")]
     Xa,
-    /// `LOCK TABLES`.
+    #[error(
+        "LOCK TABLES locks nothing on the other nodes; use transactions and SELECT … FOR UPDATE \
+        (mysqldump: --single-transaction, --skip-add-locks)"
+    )]
     LockTables,
+    #[error("{0} decides what is captured for the other nodes and cannot be changed here")]
+    Setting(&'static str),
 }
 
 /// What `COMMIT` and `ROLLBACK` do after they have ended the transaction.
@@ -43,9 +56,8 @@ pub struct Completion {
 }
 
 /// What neither commits nor reads tables in a transaction.
-const SESSION: [&str; 17] = [
+const SESSION: [&str; 16] = [
     "UNLOCK",
-    "SHOW",
     "USE",
     "HELP",
     "DESCRIBE",
@@ -132,14 +144,16 @@ impl Class {
                 Self::Write
             }
         } else if first.is("XA") {
-            Self::Xa
+            Self::Unsupported(Unsupported::Xa)
         } else if first.is("LOCK") {
             let instance = then("INSTANCE");
             if instance {
                 Self::Session
             } else {
-                Self::LockTables
+                Self::Unsupported(Unsupported::LockTables)
             }
+        } else if first.is("SHOW") {
+            show(lexer)
         } else if is_one_of(&SESSION) {
             Self::Session
         } else if is_one_of(&READ) {
@@ -187,6 +201,16 @@ fn start(mut lexer: Lexer) -> Class {
     }
 }
 
+fn show(mut lexer: Lexer) -> Class {
+    let warnings = lexer.next().is_some_and(|token| token.is("WARNINGS"));
+    let mut rest = lexer.skip_while(|token| token.is_symbol(b';'));
+    if warnings && rest.next().is_none() {
+        Class::ShowWarnings
+    } else {
+        Class::Session
+    }
+}
+
 fn rollback(lexer: Lexer) -> Class {
     let mut ahead = lexer.clone().skip_while(|token| token.is("WORK"));
     if ahead.next().is_some_and(|token| token.is("TO")) {
@@ -215,8 +239,25 @@ fn set(lexer: Lexer) -> Class {
             Class::Session
         };
     }
+    let mut names = lexer.clone().filter_map(|token| {
+        let known = |setting: &&&str| token.is_name(setting);
+        CAPTURE.iter().find(known)
+    });
+    if let Some(name) = names.next() {
+        return Class::Unsupported(Unsupported::Setting(name));
+    }
     autocommit(lexer).map_or(Class::Session, Class::Autocommit)
 }
+
+/// The variables on which capture depends.
+const CAPTURE: [&str; 6] = [
+    "sql_log_bin",
+    "binlog_format",
+    "binlog_row_image",
+    "binlog_row_value_options",
+    "xa_detach_on_prepare",
+    "binlog_checksum",
+];
 
 /// What the session's `autocommit` is set to, if it is.
 fn autocommit(lexer: Lexer) -> Option<bool> {
@@ -229,7 +270,7 @@ fn autocommit(lexer: Lexer) -> Option<bool> {
             _ if token.is("GLOBAL") || token.is("PERSIST") || token.is("PERSIST_ONLY") => {
                 global = true;
             }
-            _ if is_autocommit(token) && !global => {
+            _ if token.is_name("autocommit") && !global => {
                 tokens.next_if(|token| token.is_symbol(b':'));
                 if tokens.next_if(|token| token.is_symbol(b'=')).is_some() {
                     value = tokens.next().map(|token| !is_off(token));
@@ -239,12 +280,6 @@ fn autocommit(lexer: Lexer) -> Option<bool> {
         }
     }
     value
-}
-
-fn is_autocommit(token: Token) -> bool {
-    let name = b"autocommit";
-    token.is("AUTOCOMMIT")
-        || matches!(token, Token::Quoted(quoted) if quoted.eq_ignore_ascii_case(name))
 }
 
 fn is_off(token: Token) -> bool {
@@ -411,9 +446,23 @@ mod tests {
         ("OPTIMIZE TABLE t", Definition),
         ("ANALYZE LOCAL TABLE t", Administration),
         ("EXPLAIN DELETE FROM t", Session),
-        ("LOCK TABLES t WRITE", LockTables),
+        (
+            "LOCK TABLES t WRITE",
+            Unsupported(super::Unsupported::LockTables),
+        ),
         ("UNLOCK TABLES", Session),
-        ("XA START 'a'", Xa),
+        ("SHOW TABLES", Session),
+        ("SHOW WARNINGS LIMIT 1", Session),
+        ("show warnings;", ShowWarnings),
+        ("XA START 'a'", Unsupported(super::Unsupported::Xa)),
+        (
+            "SET SESSION sql_log_bin = 0",
+            Unsupported(super::Unsupported::Setting("sql_log_bin")),
+        ),
+        (
+            "SET @a = 1, `Binlog_Format` = 'ROW'",
+            Unsupported(super::Unsupported::Setting("binlog_format")),
+        ),
         ("FLUSH TABLES", Administration),
     ];
 

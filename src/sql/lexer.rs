@@ -3,6 +3,8 @@
 //! Sources: "Comments", "String Literals" and "Schema Object Names" in the MySQL manual; "Comment
 //! Syntax" in MariaDB's documentation.
 
+use std::collections::HashSet;
+
 /// What decides how a server reads text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
@@ -11,6 +13,24 @@ pub struct Dialect {
     pub mariadb: bool,
     /// `NO_BACKSLASH_ESCAPES` is in the session's `sql_mode`.
     pub backslash_is_plain: bool,
+}
+
+impl Dialect {
+    /// Of a server that calls itself this, such as `9.7.4` or `5.5.5-10.11.6-MariaDB-log`, where the
+    /// first part is there for old replicas.
+    pub fn of(version: &[u8]) -> Self {
+        let mariadb = version.windows(7).any(|name| name == b"MariaDB");
+        let version = version.strip_prefix(b"5.5.5-").unwrap_or(version);
+        let mut numbers = version
+            .split(|byte| !byte.is_ascii_digit())
+            .map(|digits| str::from_utf8(digits).ok()?.parse::<u32>().ok());
+        let mut next = || numbers.next().flatten().unwrap_or(0).min(999);
+        Self {
+            version: next() * 10000 + next() * 100 + next(),
+            mariadb,
+            backslash_is_plain: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +49,12 @@ impl Token<'_> {
     /// Whether this is the keyword, which is given in upper case.
     pub(super) fn is(&self, keyword: &str) -> bool {
         matches!(self, Token::Word(word) if word.eq_ignore_ascii_case(keyword.as_bytes()))
+    }
+
+    /// Whether this is the name, in whatever case and quotes.
+    pub(super) fn is_name(&self, name: &str) -> bool {
+        matches!(self, Token::Word(word) | Token::Quoted(word)
+            if word.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     pub(super) fn is_symbol(&self, symbol: u8) -> bool {
@@ -196,6 +222,19 @@ pub fn statements(text: &[u8], dialect: Dialect) -> Vec<&[u8]> {
     found
 }
 
+/// Whether a text has one of these names, which are in lower case, where a name can stand.
+pub fn names_one_of(text: &[u8], dialect: Dialect, names: &HashSet<Vec<u8>>) -> bool {
+    // Most servers have no such thing.
+    !names.is_empty()
+        && Lexer::new(text, dialect).any(|token| match token {
+            Token::Word(name) | Token::Quoted(name) => {
+                let name = String::from_utf8_lossy(name).to_lowercase();
+                names.contains(name.as_bytes())
+            }
+            Token::Text(_) | Token::Symbol(_) => false,
+        })
+}
+
 /// What has a body with semicolons in it.
 const PROGRAMS: [&str; 5] = ["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE"];
 
@@ -224,6 +263,17 @@ pub(super) mod tests {
         };
         let tokens: Vec<_> = Lexer::new(text.as_bytes(), dialect).map(show).collect();
         tokens.join(" ")
+    }
+
+    #[test]
+    fn servers_are_known_by_their_version() {
+        assert_eq!(Dialect::of(b"9.7.4-2"), MYSQL);
+        assert_eq!(
+            Dialect::of(b"5.5.5-10.11.19-MariaDB-0+deb12u1-log"),
+            MARIADB
+        );
+        assert_eq!(Dialect::of(b"11.4.2-MariaDB").version, 110402);
+        assert_eq!(Dialect::of(b"").version, 0);
     }
 
     #[test]
@@ -303,6 +353,23 @@ pub(super) mod tests {
             let found = statements(text.as_bytes(), MARIADB);
             let expected: Vec<_> = expected.iter().map(|s| s.as_bytes()).collect();
             assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_where_they_can_stand() {
+        let names = HashSet::from([b"f".to_vec(), "grüße".as_bytes().to_vec()]);
+        for (text, found) in [
+            ("SELECT f(1)", true),
+            ("SELECT db.`F`(1)", true),
+            ("SELECT GRÜSSE, Grüße()", true),
+            ("SELECT 'f', ff /* f */", false),
+        ] {
+            assert_eq!(
+                names_one_of(text.as_bytes(), MYSQL, &names),
+                found,
+                "{text}"
+            );
         }
     }
 

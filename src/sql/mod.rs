@@ -5,5 +5,5 @@
 mod class;
 mod lexer;
 
-pub use class::{Class, Completion};
-pub use lexer::{Dialect, statements};
+pub use class::{Class, Completion, Unsupported};
+pub use lexer::{Dialect, names_one_of, statements};

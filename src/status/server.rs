@@ -18,6 +18,7 @@ use tracing::debug;
 
 use super::{Cluster, LastError, Member, Role, Status};
 use crate::{
+    backend::Captures,
     consensus::{ReplicatedLog, View},
     net::accept,
 };
@@ -33,6 +34,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Source<L> {
     /// The cluster's name and its log; none for a node that stands alone.
     pub cluster: Option<(String, Arc<L>)>,
+    /// What the node reads from its server, if it does.
+    pub captures: Option<Arc<Captures>>,
     pub last_error: LastError,
 }
 
@@ -86,6 +89,10 @@ impl<L: ReplicatedLog> Source<L> {
     /// Why clients should go elsewhere.
     async fn problem(&self) -> Option<String> {
         let (_, log) = self.cluster.as_ref()?;
+        let captures = self.captures.as_ref();
+        if let Some(problem) = captures.and_then(|captures| captures.problem()) {
+            return Some(problem.to_owned());
+        }
         let Some(index) = log.read_index().await else {
             let formed = !log.view().members.is_empty();
             let problem = if formed {

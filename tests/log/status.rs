@@ -21,6 +21,7 @@ struct Port {
 impl Port {
     async fn of(cluster: &Cluster, node: usize) -> Self {
         let source = Source {
+            captures: None,
             cluster: Some(("test".to_owned(), cluster.node(node).clone())),
             last_error: LastError::default(),
         };

@@ -16,7 +16,7 @@ fn error(bytes: &[u8]) -> (u8, u16, &str) {
 async fn greeted() -> Script {
     let mut script = Script::start().await;
     script
-        .server(&greeting(0xf7df, 0xdbff, "mysql_native_password"))
+        .server(&greeting(0xf7df, 0xd3ff, "mysql_native_password"))
         .await;
     script
 }

@@ -35,7 +35,7 @@ impl Script {
         let config = Config::parse(&format!("[server]\naddress = \"{address}\"")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let node = tokio::spawn(frontend::serve(listener, Arc::new(config)));
+        let node = tokio::spawn(frontend::serve(listener, Arc::new(config), None));
         let client = TcpStream::connect(address).await.unwrap();
         let (server, _) = patiently(server.accept()).await.unwrap();
         Self {

@@ -1,0 +1,200 @@
+//! Capture: hands the row events of each prepared transaction to the session that prepared it.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::sleep};
+use tracing::{info, warn};
+
+use super::{Connection, ConnectionError, Dump, Functions, PrepareError, end_of_binlog, prepare};
+use crate::{
+    binlog::{CaptureError, Event, Group, Groups, Place, Refusal},
+    config::Server,
+    id::TransactionId,
+};
+
+/// Between two attempts to reach the server's binlog.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The server no longer has the binlog that was asked for: `ER_MASTER_FATAL_ERROR_READING_BINLOG`.
+const FATAL: u16 = 1236;
+
+/// What a prepared transaction has changed: its row events, each after the table map that it
+/// belongs to.
+pub type Captured = Result<Vec<Event>, Refusal>;
+
+/// The prepared transactions whose changes somebody waits for.
+#[derive(Debug, Default)]
+pub struct Captures {
+    waiting: Mutex<Waiting>,
+    follows: AtomicBool,
+    /// What may write although it looks like reading.
+    pub functions: Functions,
+}
+
+type Waiting = HashMap<TransactionId, oneshot::Sender<Captured>>;
+
+impl Captures {
+    /// Starts to wait for what a transaction has changed, before it is prepared.
+    pub fn expect(&self, id: TransactionId) -> Expected<'_> {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().insert(id, sender);
+        Expected {
+            captures: self,
+            id,
+            receiver,
+        }
+    }
+
+    /// Why nothing is handed over now, if so.
+    pub fn problem(&self) -> Option<&'static str> {
+        let reason = "the node cannot read its server's binlog; its log says why";
+        (!self.follows.load(Ordering::Relaxed)).then_some(reason)
+    }
+
+    fn hand_over(&self, name: &[u8], rows: Captured) {
+        let id = str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+        let sender = id.and_then(|id| self.lock().remove(&id));
+        // Nobody waits for what a session left behind: it is rolled back.
+        if let Some(sender) = sender {
+            let _ = sender.send(rows);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transaction whose changes somebody waits for, until this is dropped.
+#[derive(Debug)]
+pub struct Expected<'a> {
+    captures: &'a Captures,
+    id: TransactionId,
+    receiver: oneshot::Receiver<Captured>,
+}
+
+impl Expected<'_> {
+    /// What the transaction has changed, once it is prepared; never if it has changed nothing.
+    pub async fn changes(&mut self) -> Captured {
+        match (&mut self.receiver).await {
+            Ok(captured) => captured,
+            // The sender stays in `captures` until it has sent.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.captures.lock().remove(&self.id);
+    }
+}
+
+/// Why a node must stop: what its server commits can no longer be captured.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureFailure {
+    #[error("the server's binlog cannot be followed {0}")]
+    Binlog(#[from] CaptureError),
+    #[error(
+        "the server no longer has its binlog from {place} on ({message}); rows that it has committed \
+        may be missing on the other nodes"
+    )]
+    Lost { place: Place, message: String },
+    #[error(transparent)]
+    Unprepared(#[from] PrepareError),
+}
+
+/// Follows the server's binlog, from its present end and through lost connections and restarts of
+/// the server, and hands what is prepared to those who wait in `captures`. The server is prepared
+/// for that first, each time it is connected to.
+///
+/// `reader` is a server id that no other reader of this server has.
+///
+/// # Errors
+/// It ends only when nothing can be captured any more.
+pub async fn capture(server: &Server, reader: u32, captures: &Captures) -> CaptureFailure {
+    let mut groups = None;
+    loop {
+        let followed = follow(server, reader, &mut groups, captures).await;
+        captures.follows.store(false, Ordering::Relaxed);
+        match followed {
+            Ok(never) => match never {},
+            Err(Interruption::Failure(failure)) => return failure,
+            Err(Interruption::Connection(error)) => {
+                warn!(%error, "the server's binlog cannot be read now; trying again");
+            }
+        }
+        if let Some(groups) = &mut groups {
+            groups.restart();
+        }
+        sleep(RETRY).await;
+    }
+}
+
+async fn follow(
+    server: &Server,
+    reader: u32,
+    groups: &mut Option<Groups>,
+    captures: &Captures,
+) -> Result<Infallible, Interruption> {
+    let mut connection = Connection::open(server).await?;
+    prepare(&mut connection).await?;
+    captures.functions.read(&mut connection).await?;
+    let groups = match groups {
+        Some(groups) => groups,
+        None => groups.insert(Groups::from(end_of_binlog(&mut connection).await?)),
+    };
+    let mut dump = Dump::start(connection, groups.place(), reader).await?;
+    info!(place = %groups.place(), "reading the server's binlog");
+    captures.follows.store(true, Ordering::Relaxed);
+    loop {
+        let event = dump.event().await.map_err(|error| match error {
+            ConnectionError::Server {
+                number: FATAL,
+                message,
+            } => Interruption::Failure(CaptureFailure::Lost {
+                place: groups.place().clone(),
+                message,
+            }),
+            error => error.into(),
+        })?;
+        let group = groups.take(event).map_err(CaptureFailure::from)?;
+        if let Some(Group::Prepared { xid, rows }) = group {
+            captures.hand_over(&xid.global, rows);
+        }
+    }
+}
+
+enum Interruption {
+    Connection(ConnectionError),
+    Failure(CaptureFailure),
+}
+
+impl From<ConnectionError> for Interruption {
+    fn from(error: ConnectionError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl From<CaptureFailure> for Interruption {
+    fn from(failure: CaptureFailure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<PrepareError> for Interruption {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Connection(error) => Self::Connection(error),
+            error => Self::Failure(error.into()),
+        }
+    }
+}

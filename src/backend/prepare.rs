@@ -1,0 +1,80 @@
+//! What a node needs of its server: settings, and a schema of its own.
+
+use tracing::info;
+
+use super::{Connection, ConnectionError};
+
+/// The global variables that capture depends on. A server has those of its own family.
+const SETTINGS: [(&str, &str); 8] = [
+    ("binlog_format", "ROW"),
+    ("binlog_row_image", "FULL"),
+    ("binlog_row_metadata", "FULL"),
+    ("binlog_checksum", "CRC32"),
+    // Rows in a form that is not the table's.
+    ("binlog_row_value_options", ""),
+    ("binlog_transaction_compression", "OFF"),
+    ("log_bin_compress", "OFF"),
+    // MySQL: temporary tables can be used inside XA transactions only with this (error 4091).
+    ("xa_detach_on_prepare", "OFF"),
+];
+
+/// The schema, made without a trace in the binlog: every node has its own. Accounts need the right to
+/// change their session's mark, and only this row gives it to all of them.
+const SCHEMA: [&str; 6] = [
+    "SET SESSION sql_log_bin = 0",
+    "CREATE DATABASE IF NOT EXISTS trireme",
+    "CREATE TABLE IF NOT EXISTS trireme.mark (\
+        slot INT UNSIGNED NOT NULL PRIMARY KEY, \
+        txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE=InnoDB",
+    "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
+        VALUES ('%', 'trireme', '', 'Y', 'Y')",
+    "FLUSH PRIVILEGES",
+    "SET SESSION sql_log_bin = 1",
+];
+
+/// Why a server cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    #[error(
+        "the server writes no binlog; put log_bin=binlog into its configuration ([mysqld]) and \
+        restart it"
+    )]
+    NoBinlog,
+    #[error("the server refuses to set {setting}: {error}")]
+    Setting {
+        setting: String,
+        error: ConnectionError,
+    },
+}
+
+/// Sets what can be set, checks the rest, and makes the schema `trireme` if it is not there.
+///
+/// # Errors
+/// See [`PrepareError`].
+pub async fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
+    let binlog = connection.query("SELECT @@GLOBAL.log_bin").await?;
+    if binlog.first().and_then(|row| row.text(0)) != Some("1") {
+        return Err(PrepareError::NoBinlog);
+    }
+    for (name, wanted) in SETTINGS {
+        let show = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
+        let rows = connection.query(&show).await?;
+        let Some(value) = rows.first().and_then(|row| row.text(1)) else {
+            continue;
+        };
+        if value.eq_ignore_ascii_case(wanted) {
+            continue;
+        }
+        let setting = format!("SET GLOBAL {name} = '{wanted}'");
+        if let Err(error) = connection.query(&setting).await {
+            return Err(PrepareError::Setting { setting, error });
+        }
+        info!(name, from = value, to = wanted, "set on the server");
+    }
+    for statement in SCHEMA {
+        connection.query(statement).await?;
+    }
+    Ok(())
+}

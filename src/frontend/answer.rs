@@ -1,0 +1,61 @@
+//! The last packet of the answer to a command.
+
+use std::fmt;
+
+use super::channel::Packet;
+use crate::protocol::{
+    errno::ErrorCode,
+    error::{self, ErrorPacket},
+    packet::{END, ERR},
+    response::Status,
+};
+
+/// The sequence number of an answer that is one packet.
+const FIRST: u8 = 1;
+
+/// The last packet of an answer: an OK, an EOF or an ERR.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) packet: Packet,
+}
+
+impl Answer {
+    /// An error of the node itself, as the whole answer.
+    pub(super) fn refusal(code: ErrorCode, reason: impl fmt::Display) -> Self {
+        let error = ErrorPacket {
+            code,
+            message: format!("Trireme: {reason}"),
+        };
+        let packet = Packet {
+            sequence: FIRST,
+            payload: error.payload(),
+        };
+        Self { packet }
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        self.packet.payload.first() == Some(&ERR)
+    }
+
+    pub(super) fn error_number(&self) -> Option<u16> {
+        error::decode(&self.packet.payload).map(|(number, _)| number)
+    }
+
+    /// This packet, where the other one would have come.
+    pub(super) fn in_place_of(mut self, other: &Self) -> Self {
+        self.packet.sequence = other.packet.sequence;
+        self
+    }
+
+    /// How many warnings the statement has left; an error is one.
+    pub(super) fn warnings(&self) -> u16 {
+        let payload = &self.packet.payload[..];
+        let warnings = match *payload {
+            [ERR, ..] => return 1,
+            [END, low, high, _, _] => Some([low, high]),
+            _ => Status::of_ok(payload)
+                .and_then(|status| payload.get(status.at + 2..)?.first_chunk().copied()),
+        };
+        warnings.map_or(0, u16::from_le_bytes)
+    }
+}

@@ -1,0 +1,257 @@
+//! The commands of a client whose node is in a cluster.
+//!
+//! Statements are told apart by what they do to the transaction ([`Class`]); the transaction itself
+//! is [`Transactions`]'. Everything else passes as in a session without a cluster.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    answer::Answer,
+    session::{Session, SessionError},
+    statement::Source,
+    transaction::{Shared, Transactions},
+};
+use crate::{
+    protocol::{
+        capability::Capabilities,
+        command::{Command, Shape},
+        errno,
+        response::Status,
+    },
+    sql::{self, Class, Dialect},
+};
+
+/// The longest statement, in bytes: servers take none above 1 GiB.
+const MAX_STATEMENT: usize = 1 << 30;
+
+/// The id that stands for the statement prepared last.
+const LAST_PREPARED: u32 = u32::MAX;
+
+/// A session whose transactions are replicated.
+#[derive(Debug)]
+pub(super) struct Replicated {
+    transactions: Transactions,
+    dialect: Dialect,
+    prepared: HashMap<u32, Class>,
+    multi_statements: bool,
+    /// In a `START TRANSACTION READ ONLY`, which is the server's own.
+    reads_only: bool,
+    /// The server's answer to `SHOW WARNINGS`, where it no longer has what the client means: after
+    /// a transaction of one statement.
+    warnings: Option<Vec<Vec<u8>>>,
+}
+
+impl Replicated {
+    pub(super) fn new(shared: Arc<Shared>, session: &Session) -> Self {
+        Self {
+            transactions: Transactions::new(shared),
+            dialect: Dialect::of(&session.server_version),
+            prepared: HashMap::new(),
+            multi_statements: session.capabilities.has(Capabilities::MULTI_STATEMENTS),
+            reads_only: false,
+            warnings: None,
+        }
+    }
+
+    /// Answers a command; tells whether the session goes on.
+    pub(super) async fn command(
+        &mut self,
+        session: &mut Session,
+        command: Command,
+    ) -> Result<bool, SessionError> {
+        match command {
+            Command::QUERY => return self.query(session).await,
+            Command::STMT_PREPARE => self.prepare(session).await?,
+            Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => {
+                let id = session.statement_id().await?;
+                let class = self.prepared.get(&id).copied().unwrap_or(Class::Write);
+                let answer = self.statement(session, class, Source::Packet).await?;
+                session.answer_with(answer).await?;
+                return Ok(!releases(class));
+            }
+            Command::STMT_CLOSE => {
+                self.prepared.remove(&session.statement_id().await?);
+                return session.command(command).await;
+            }
+            Command::CHANGE_USER | Command::RESET_CONNECTION => {
+                if self.transactions.is_open() {
+                    self.transactions.roll_back(session).await?;
+                }
+                self.prepared.clear();
+                return session.command(command).await;
+            }
+            Command::SET_OPTION => {
+                self.multi_statements = session.client_head().await?.get(1..3) == Some(&[0, 0]);
+                return session.command(command).await;
+            }
+            _ => return session.command(command).await,
+        }
+        Ok(true)
+    }
+
+    /// `COM_QUERY`: one statement, or several that the client may have agreed to send.
+    async fn query(&mut self, session: &mut Session) -> Result<bool, SessionError> {
+        let packet = session.take_command(MAX_STATEMENT).await?;
+        let text = &packet[1..];
+        self.dialect.backslash_is_plain = session.has(Status::BACKSLASH_IS_PLAIN);
+        let statements = if self.multi_statements {
+            sql::statements(text, self.dialect)
+        } else {
+            vec![text]
+        };
+        let last = statements.len() - 1;
+        let mut goes_on = true;
+        for (at, text) in statements.into_iter().enumerate() {
+            let class = self.class(text);
+            session.more_follows = at < last;
+            let answer = self.statement(session, class, Source::Text(text)).await?;
+            goes_on = !releases(class);
+            let ends = at == last || answer.is_error() || !goes_on;
+            session.renumber(if ends { 0 } else { answer.packet.sequence });
+            session.answer_with(answer).await?;
+            if ends {
+                break;
+            }
+        }
+        session.more_follows = false;
+        Ok(goes_on)
+    }
+
+    fn class(&self, text: &[u8]) -> Class {
+        let class = Class::of(text, self.dialect);
+        let looks_harmless = matches!(class, Class::Read | Class::Session);
+        if looks_harmless && self.transactions.may_write(text, self.dialect) {
+            return Class::Write;
+        }
+        class
+    }
+
+    async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
+        let packet = session.take_command(MAX_STATEMENT).await?;
+        let class = self.class(&packet[1..]);
+        session.send(&packet).await?;
+        if let Some(id) = session.prepared_id().await? {
+            self.prepared.insert(id, class);
+            self.prepared.insert(LAST_PREPARED, class);
+        }
+        let answer = session.respond(Shape::Prepared, 0).await?;
+        session.answer_with(answer).await
+    }
+
+    /// Runs a statement and gives the last packet of its answer; what is before has been relayed.
+    async fn statement(
+        &mut self,
+        session: &mut Session,
+        class: Class,
+        source: Source<'_>,
+    ) -> Result<Answer, SessionError> {
+        self.reads_only &= session.has(Status::IN_TRANSACTION);
+        if class == Class::ShowWarnings
+            && let Some(warnings) = &self.warnings
+        {
+            session.discard(source).await?;
+            return Ok(session.replay(warnings));
+        }
+        self.warnings = None;
+        if self.transactions.is_open() && commits_implicitly(class, session) {
+            let answer = self.transactions.commit(session).await?;
+            if answer.is_error() {
+                session.discard(source).await?;
+                return Ok(answer);
+            }
+        }
+        match class {
+            Class::Unsupported(reason) => {
+                session.discard(source).await?;
+                Ok(Answer::refusal(errno::NOT_SUPPORTED_YET, reason))
+            }
+            Class::Begin {
+                read_only: true, ..
+            } => {
+                self.reads_only = true;
+                session.relay(source, 0).await
+            }
+            Class::Begin { snapshot, .. } => {
+                session.discard(source).await?;
+                self.transactions.begin(session, snapshot).await
+            }
+            Class::Commit(completion) | Class::Rollback(completion)
+                if self.transactions.is_open() =>
+            {
+                session.discard(source).await?;
+                let answer = match class {
+                    Class::Commit(_) => self.transactions.commit(session).await?,
+                    _ => self.transactions.roll_back(session).await?,
+                };
+                if completion.chain == Some(true) && !answer.is_error() {
+                    return self.transactions.begin(session, false).await;
+                }
+                Ok(answer)
+            }
+            Class::Read | Class::Write if !self.reads_only => {
+                self.data(session, class, source).await
+            }
+            Class::Definition => {
+                let answer = session.relay(source, 0).await?;
+                Ok(self.transactions.defined(answer).await)
+            }
+            _ => session.relay(source, 0).await,
+        }
+    }
+
+    /// Runs a statement that reads or writes rows, in the transaction where it belongs.
+    async fn data(
+        &mut self,
+        session: &mut Session,
+        class: Class,
+        source: Source<'_>,
+    ) -> Result<Answer, SessionError> {
+        let alone = session.has(Status::AUTOCOMMIT) && !self.transactions.is_open();
+        if alone && class == Class::Read {
+            return session.relay(source, 0).await;
+        }
+        if !self.transactions.is_open() {
+            let begun = self.transactions.begin(session, false).await?;
+            if begun.is_error() {
+                session.discard(source).await?;
+                return Ok(begun);
+            }
+        }
+        if class == Class::Write {
+            self.transactions.writes();
+        }
+        // To the client, a transaction that is one statement is never seen open.
+        let hidden = if alone { Status::IN_TRANSACTION } else { 0 };
+        let answer = session.relay(source, hidden).await?;
+        if alone && answer.warnings() > 0 {
+            self.warnings = Some(session.record("SHOW WARNINGS", hidden).await?);
+        }
+        if let Some(number) = answer.error_number() {
+            if alone || errno::ROLLED_BACK.contains(&number) {
+                self.transactions.roll_back(session).await?;
+            }
+            return Ok(answer);
+        }
+        if alone {
+            let committed = self.transactions.commit(session).await?;
+            if committed.is_error() {
+                return Ok(committed.in_place_of(&answer));
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Whether a statement commits the open transaction before it does what it is for.
+fn commits_implicitly(class: Class, session: &Session) -> bool {
+    match class {
+        Class::Begin { .. } | Class::Definition | Class::Administration => true,
+        Class::Autocommit(on) => on && !session.has(Status::AUTOCOMMIT),
+        _ => false,
+    }
+}
+
+/// Whether the client has asked for the end of its connection.
+fn releases(class: Class) -> bool {
+    matches!(class, Class::Commit(c) | Class::Rollback(c) if c.release == Some(true))
+}

@@ -1,0 +1,163 @@
+//! Statements of the client and of the node itself on the server connection of a session.
+
+use super::{
+    answer::Answer,
+    channel::{self, Packet, Side},
+    session::{Session, SessionError},
+};
+use crate::protocol::{
+    command::{Command, Shape},
+    packet,
+    response::{Next, Response},
+};
+
+/// How a statement gets to the server.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// As this text.
+    Text(&'a [u8]),
+    /// As the packet that the client has started.
+    Packet,
+}
+
+impl Session {
+    /// Whether the server has said that its session is in this state.
+    pub(super) fn has(&self, flag: u16) -> bool {
+        self.status & flag != 0
+    }
+
+    /// Takes the command that the client has started.
+    pub(super) async fn take_command(&mut self, limit: usize) -> Result<Vec<u8>, SessionError> {
+        let packet = self.client.take(limit).await?;
+        Ok(packet.ok_or(SessionError::TooLong(Side::Client))?.payload)
+    }
+
+    /// Sends the server a command.
+    pub(super) async fn send(&mut self, command: &[u8]) -> Result<(), SessionError> {
+        self.server.put(&packet::frames(0, command).0);
+        Ok(self.server.flush().await?)
+    }
+
+    /// Runs the client's statement and relays the answer, without the status flags `hidden`, up to
+    /// its last packet, which it gives.
+    pub(super) async fn relay(
+        &mut self,
+        source: Source<'_>,
+        hidden: u16,
+    ) -> Result<Answer, SessionError> {
+        match source {
+            Source::Text(text) => {
+                self.send(&[&[Command::QUERY.0], text].concat()).await?;
+            }
+            Source::Packet => {
+                channel::pass(&mut self.client, &mut self.server).await?;
+                self.server.flush().await?;
+            }
+        }
+        self.respond(Shape::Results, hidden).await
+    }
+
+    /// Drops the client's statement.
+    pub(super) async fn discard(&mut self, source: Source<'_>) -> Result<(), SessionError> {
+        match source {
+            Source::Text(_) => Ok(()),
+            Source::Packet => self.take_command(usize::MAX).await.map(|_| ()),
+        }
+    }
+
+    /// Runs statements of the node itself, which answer with one packet each, sent in one write.
+    /// The last ones run also when one before has failed.
+    pub(super) async fn run_own<const N: usize>(
+        &mut self,
+        statements: [String; N],
+    ) -> Result<[Answer; N], SessionError> {
+        for statement in &statements {
+            let command = [&[Command::QUERY.0], statement.as_bytes()].concat();
+            self.server.put(&packet::frames(0, &command).0);
+        }
+        self.server.flush().await?;
+        let mut answers = Vec::with_capacity(N);
+        for _ in 0..N {
+            answers.push(self.respond(Shape::Single, 0).await?);
+        }
+        Ok(answers.try_into().expect("one answer for each statement"))
+    }
+
+    /// Runs a statement of the node itself and gives the packets of its answer, a result set,
+    /// without the status flags `hidden`.
+    pub(super) async fn record(
+        &mut self,
+        statement: &str,
+        hidden: u16,
+    ) -> Result<Vec<Vec<u8>>, SessionError> {
+        let more_follows = std::mem::take(&mut self.more_follows);
+        let command = [&[Command::QUERY.0], statement.as_bytes()].concat();
+        self.send(&command).await?;
+        let mut response = Response::new(Shape::Results, self.capabilities);
+        let mut packets = Vec::new();
+        loop {
+            let next = self.next_packet(&mut response, hidden).await?;
+            packets.push(self.take_answer().await?.payload);
+            if next == Next::Command {
+                self.more_follows = more_follows;
+                return Ok(packets);
+            }
+        }
+    }
+
+    /// Answers the client with packets that were recorded, up to the last one, which it gives.
+    pub(super) fn replay(&mut self, packets: &[Vec<u8>]) -> Answer {
+        let mut sequence = self.server.first_sequence();
+        let (last, before) = packets.split_last().expect("an answer has a packet");
+        for payload in before {
+            let (frames, next) = packet::frames(sequence, payload);
+            self.client.put(&frames);
+            sequence = next;
+        }
+        Answer {
+            packet: Packet {
+                sequence,
+                payload: last.clone(),
+            },
+        }
+    }
+
+    /// Waits until the server ends its connection, while it has nothing to answer.
+    pub(super) async fn server_lost(&mut self) -> SessionError {
+        // Whatever comes now ends the connection: the server has been asked for nothing.
+        match self.server.peek().await {
+            Ok(_) => SessionError::ServerLost,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The start of the command that the client has started.
+    pub(super) async fn client_head(&mut self) -> Result<Vec<u8>, SessionError> {
+        let head = self.client.peek().await?;
+        Ok(head.map(|head| head.payload.to_vec()).unwrap_or_default())
+    }
+
+    /// The prepared statement that the client's command names.
+    pub(super) async fn statement_id(&mut self) -> Result<u32, SessionError> {
+        Ok(id(&self.client_head().await?).unwrap_or(0))
+    }
+
+    /// The id of the statement that the server has just prepared, if it has.
+    pub(super) async fn prepared_id(&mut self) -> Result<Option<u32>, SessionError> {
+        let head = channel::expect(&mut self.server, &mut self.client).await?;
+        Ok(id(head.payload).filter(|_| head.payload[0] == packet::OK))
+    }
+
+    /// Goes on with these sequence numbers in the answer to the same command of the client.
+    pub(super) fn renumber(&mut self, shift: u8) {
+        self.server.renumber(shift);
+        self.client.renumber(0u8.wrapping_sub(shift));
+    }
+}
+
+/// After the first byte of a command that names a prepared statement, and of the answer that
+/// introduces one.
+fn id(payload: &[u8]) -> Option<u32> {
+    let id = payload.get(1..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*id))
+}
