@@ -13,7 +13,10 @@ use std::{
 use tokio::{sync::oneshot, time::sleep};
 use tracing::{info, warn};
 
-use super::{Connection, ConnectionError, Dump, Functions, PrepareError, end_of_binlog, prepare};
+use super::{
+    Connection, ConnectionError, Dump, Functions, PrepareError, end_of_binlog, prepare,
+    prepare::roll_back_forsaken,
+};
 use crate::{
     binlog::{CaptureError, Event, Group, Groups, Place, Refusal},
     config::Server,
@@ -150,7 +153,10 @@ async fn follow(
     captures.functions.read(&mut connection).await?;
     let groups = match groups {
         Some(groups) => groups,
-        None => groups.insert(Groups::from(end_of_binlog(&mut connection).await?)),
+        None => {
+            roll_back_forsaken(&mut connection).await?;
+            groups.insert(Groups::from(end_of_binlog(&mut connection).await?))
+        }
     };
     let mut dump = Dump::start(connection, groups.place(), reader).await?;
     info!(place = %groups.place(), "reading the server's binlog");

@@ -3,6 +3,7 @@
 use tracing::info;
 
 use super::{Connection, ConnectionError};
+use crate::id::TransactionId;
 
 /// The global variables that capture depends on. A server has those of its own family.
 const SETTINGS: [(&str, &str); 8] = [
@@ -75,6 +76,24 @@ pub async fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
     }
     for statement in SCHEMA {
         connection.query(statement).await?;
+    }
+    Ok(())
+}
+
+/// Rolls back the transactions that an earlier start of a node has prepared and not decided: no
+/// client has been told that one of them is committed.
+///
+/// # Errors
+/// One of them is still in the hands of a connection, or the connection fails.
+pub(super) async fn roll_back_forsaken(connection: &mut Connection) -> Result<(), ConnectionError> {
+    for row in connection.query("XA RECOVER").await? {
+        let id = row
+            .text(3)
+            .and_then(|name| name.parse::<TransactionId>().ok());
+        if let Some(id) = id {
+            connection.query(&format!("XA ROLLBACK '{id}'")).await?;
+            info!(transaction = %id, "rolled back what an earlier start had prepared");
+        }
     }
     Ok(())
 }

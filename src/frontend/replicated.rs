@@ -21,9 +21,6 @@ use crate::{
     sql::{self, Class, Dialect},
 };
 
-/// The longest statement, in bytes: servers take none above 1 GiB.
-const MAX_STATEMENT: usize = 1 << 30;
-
 /// The id that stands for the statement prepared last.
 const LAST_PREPARED: u32 = u32::MAX;
 
@@ -91,7 +88,7 @@ impl Replicated {
 
     /// `COM_QUERY`: one statement, or several that the client may have agreed to send.
     async fn query(&mut self, session: &mut Session) -> Result<bool, SessionError> {
-        let packet = session.take_command(MAX_STATEMENT).await?;
+        let packet = session.take_command().await?;
         let text = &packet[1..];
         self.dialect.backslash_is_plain = session.has(Status::BACKSLASH_IS_PLAIN);
         let statements = if self.multi_statements {
@@ -127,7 +124,7 @@ impl Replicated {
     }
 
     async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
-        let packet = session.take_command(MAX_STATEMENT).await?;
+        let packet = session.take_command().await?;
         let class = self.class(&packet[1..]);
         session.send(&packet).await?;
         if let Some(id) = session.prepared_id().await? {

@@ -11,6 +11,9 @@ use crate::protocol::{
     response::{Next, Response},
 };
 
+/// The longest statement that is taken, in bytes: servers take none above 1 GiB.
+const MAX_STATEMENT: usize = 1 << 30;
+
 /// How a statement gets to the server.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source<'a> {
@@ -27,8 +30,8 @@ impl Session {
     }
 
     /// Takes the command that the client has started.
-    pub(super) async fn take_command(&mut self, limit: usize) -> Result<Vec<u8>, SessionError> {
-        let packet = self.client.take(limit).await?;
+    pub(super) async fn take_command(&mut self) -> Result<Vec<u8>, SessionError> {
+        let packet = self.client.take(MAX_STATEMENT).await?;
         Ok(packet.ok_or(SessionError::TooLong(Side::Client))?.payload)
     }
 
@@ -61,7 +64,7 @@ impl Session {
     pub(super) async fn discard(&mut self, source: Source<'_>) -> Result<(), SessionError> {
         match source {
             Source::Text(_) => Ok(()),
-            Source::Packet => self.take_command(usize::MAX).await.map(|_| ()),
+            Source::Packet => self.take_command().await.map(|_| ()),
         }
     }
 
