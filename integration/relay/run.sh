@@ -23,4 +23,20 @@ got=$(sql $node "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY, b TEXT)
 say "the server's own refusals arrive"
 error=$(mariadb --no-defaults -unobody -pwrong -h127.0.0.1 -P$node -e 'SELECT 1' 2>&1) && fail "a stranger got in"
 grep -q "1045 (28000): Access denied for user 'nobody'" <<<"$error" || fail "got: $error"
+say "a write that is killed is an error as from the server, and the session goes on"
+# killed PORT: what a client hears whose write is killed on the server.
+killed() {
+  mariadb --no-defaults --force -uroot -h127.0.0.1 -P"$1" --batch --skip-column-names \
+    -e "INSERT INTO d.t SELECT SLEEP(20), 'killed'; SHOW WARNINGS; SELECT COUNT(*) FROM d.t" >"$SCRATCH/killed" 2>&1 &
+  local client=$! victim
+  sleeping() { sql $server "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'" | grep .; }
+  eventually 10 sleeping || fail "the write does not run"
+  victim=$(sleeping)
+  sql $server "KILL QUERY $victim"
+  wait $client && fail "the client did not notice"
+  cat "$SCRATCH/killed"
+}
+expected=$(killed $server) got=$(killed $node)
+[ "$got" = "$expected" ] || fail "the server says: $expected; the node: $got"
+
 say "relay: passed"

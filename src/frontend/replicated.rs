@@ -190,6 +190,9 @@ impl Replicated {
             }
             Class::Definition => {
                 let answer = session.relay(source, 0).await?;
+                if answer.is_error() {
+                    return Ok(answer);
+                }
                 Ok(self.transactions.defined(answer).await)
             }
             _ => session.relay(source, 0).await,
@@ -220,22 +223,52 @@ impl Replicated {
         // To the client, a transaction that is one statement is never seen open.
         let hidden = if alone { Status::IN_TRANSACTION } else { 0 };
         let answer = session.relay(source, hidden).await?;
-        if alone && answer.warnings() > 0 {
-            self.warnings = Some(session.record("SHOW WARNINGS", hidden).await?);
-        }
-        if let Some(number) = answer.error_number() {
-            if alone || errno::ROLLED_BACK.contains(&number) {
-                self.transactions.roll_back(session).await?;
+        if answer.is_error() {
+            if let Err(lost) = self.failed(session, &answer, alone).await {
+                // A server that closes after an error has said why.
+                session.answer_with(answer).await?;
+                return Err(lost);
             }
             return Ok(answer);
         }
         if alone {
+            self.keep_warnings(session, &answer).await?;
             let committed = self.transactions.commit(session).await?;
             if committed.is_error() {
                 return Ok(committed.in_place_of(&answer));
             }
         }
         Ok(answer)
+    }
+
+    /// Rolls back what a failed statement leaves, if the transaction is over.
+    async fn failed(
+        &mut self,
+        session: &mut Session,
+        answer: &Answer,
+        alone: bool,
+    ) -> Result<(), SessionError> {
+        if alone {
+            self.keep_warnings(session, answer).await?;
+        }
+        let number = answer.error_number().unwrap_or_default();
+        if alone || errno::ROLLED_BACK.contains(&number) {
+            self.transactions.roll_back(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what `SHOW WARNINGS` says, which the node's own statements are about to change.
+    async fn keep_warnings(
+        &mut self,
+        session: &mut Session,
+        answer: &Answer,
+    ) -> Result<(), SessionError> {
+        if answer.warnings() > 0 {
+            let recorded = session.record("SHOW WARNINGS", Status::IN_TRANSACTION);
+            self.warnings = Some(recorded.await?);
+        }
+        Ok(())
     }
 }
 
