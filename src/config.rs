@@ -125,18 +125,12 @@ impl Server {
             password,
         } = raw;
         if !is_host_and_port(&address) {
-            return Err(ConfigError::Value {
-                key: "server.address",
-                value: address,
-                reason: "expected a host and a port, such as \"127.0.0.1:3307\"",
-            });
+            let reason = "expected a host and a port, such as \"127.0.0.1:3307\"";
+            return Err(invalid("server.address", &address, reason));
         }
         if connect_timeout_ms == 0 {
-            return Err(ConfigError::Value {
-                key: "server.connect_timeout_ms",
-                value: "0".to_owned(),
-                reason: "expected at least 1",
-            });
+            let key = "server.connect_timeout_ms";
+            return Err(invalid(key, "0", "expected at least 1"));
         }
         Ok(Self {
             address,
@@ -157,26 +151,21 @@ impl Cluster {
             directory,
         } = raw;
         let address = address.ok_or(ConfigError::Missing("cluster.address"))?;
-        let value = |key, value: &str, reason| ConfigError::Value {
-            key,
-            value: value.to_owned(),
-            reason,
-        };
         if let Some(member) = members.iter().find(|m| !is_host_and_port(m)) {
             let reason = "expected hosts and ports, such as \"db1:4567\"";
-            return Err(value("cluster.members", member, reason));
+            return Err(invalid("cluster.members", member, reason));
         }
         if let Some(member) = (1..members.len()).find(|at| members[..*at].contains(&members[*at])) {
             let reason = "stands there twice";
-            return Err(value("cluster.members", &members[member], reason));
+            return Err(invalid("cluster.members", &members[member], reason));
         }
         if !members.contains(&address) {
             let reason = "expected one of cluster.members, word for word";
-            return Err(value("cluster.address", &address, reason));
+            return Err(invalid("cluster.address", &address, reason));
         }
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             let reason = "expected a name of 1 to 64 bytes";
-            return Err(value("cluster.name", &name, reason));
+            return Err(invalid("cluster.name", &name, reason));
         }
         Ok(Self {
             name,
@@ -189,11 +178,16 @@ impl Cluster {
 }
 
 fn socket_address(key: &'static str, value: String) -> Result<SocketAddr, ConfigError> {
-    value.parse().map_err(|_| ConfigError::Value {
+    let reason = "expected an address and a port, such as \"0.0.0.0:3306\"";
+    value.parse().map_err(|_| invalid(key, &value, reason))
+}
+
+fn invalid(key: &'static str, value: &str, reason: &'static str) -> ConfigError {
+    ConfigError::Value {
         key,
-        value,
-        reason: "expected an address and a port, such as \"0.0.0.0:3306\"",
-    })
+        value: value.to_owned(),
+        reason,
+    }
 }
 
 fn is_host_and_port(address: &str) -> bool {

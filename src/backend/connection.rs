@@ -16,12 +16,12 @@ use super::{
 use crate::{
     config::Server,
     protocol::{
+        command::Command,
         error, lenenc,
         packet::{self, END, ERR, Header, OK},
     },
 };
 
-const QUERY: u8 = 0x03;
 const NULL: u8 = 0xfb;
 
 /// The longest packet that is read, in bytes: servers make none above 1 GiB and their overhead.
@@ -78,7 +78,7 @@ impl Connection {
     /// # Errors
     /// The server refuses the statement, or the connection fails, which leaves it of no use.
     pub async fn query(&mut self, sql: &str) -> Result<Vec<Row>, ConnectionError> {
-        self.command(&[&[QUERY], sql.as_bytes()].concat()).await?;
+        self.command(Command::QUERY, sql.as_bytes()).await?;
         let head = self.receive().await?;
         if head.first() == Some(&OK) {
             return Ok(Vec::new());
@@ -103,14 +103,18 @@ impl Connection {
     ///
     /// # Errors
     /// The connection fails.
-    pub(super) async fn command(&mut self, payload: &[u8]) -> Result<(), ConnectionError> {
+    pub(super) async fn command(
+        &mut self,
+        command: Command,
+        rest: &[u8],
+    ) -> Result<(), ConnectionError> {
         self.sequence = 0;
-        self.send(payload).await
+        self.send(&command.with(rest)).await
     }
 
     async fn send(&mut self, payload: &[u8]) -> Result<(), ConnectionError> {
-        let (bytes, next) = packet::frames(self.sequence, payload);
-        self.sequence = next;
+        let mut bytes = Vec::new();
+        self.sequence = packet::write(&mut bytes, self.sequence, payload);
         Ok(self.socket.get_mut().write_all(&bytes).await?)
     }
 

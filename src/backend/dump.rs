@@ -3,9 +3,7 @@
 use bytes::Bytes;
 
 use super::{Connection, ConnectionError};
-use crate::binlog::Place;
-
-const BINLOG_DUMP: u8 = 0x12;
+use crate::{binlog::Place, protocol::command::Command};
 
 /// `BINLOG_SEND_ANNOTATE_ROWS_EVENT`: without it MariaDB leaves those events out, and nobody could
 /// tell that from a gap. MySQL does not know the flag.
@@ -58,15 +56,16 @@ impl Dump {
         connection.query(knows).await?;
         let position = u32::try_from(place.position);
         let position = position.map_err(|_| ConnectionError::Far(place.clone()))?;
-        // | 1 command | 4 position | 2 flags | 4 server id | … file |
+        // | 4 position | 2 flags | 4 server id | … file |
         let request = [
-            &[BINLOG_DUMP],
             &position.to_le_bytes()[..],
             &SEND_ANNOTATE_ROWS.to_le_bytes(),
             &reader.to_le_bytes(),
             place.file.as_bytes(),
         ];
-        connection.command(&request.concat()).await?;
+        connection
+            .command(Command::BINLOG_DUMP, &request.concat())
+            .await?;
         Ok(Self(connection))
     }
 

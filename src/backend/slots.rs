@@ -1,6 +1,6 @@
 //! Slots: the rows of `trireme.mark`, one for each client that writes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Connection, ConnectionError};
 use crate::config::Server;
@@ -46,7 +46,7 @@ impl Slots {
         }
     }
 
-    fn pool(&self) -> std::sync::MutexGuard<'_, Pool> {
+    fn pool(&self) -> MutexGuard<'_, Pool> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

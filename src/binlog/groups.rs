@@ -3,52 +3,14 @@
 //! A group starts with an event that gives it a GTID (or says that it has none) and ends with the
 //! one that prepares, commits, rolls back or is its only statement. Groups never mix.
 
-use std::fmt;
-
 use bytes::Bytes;
 
 use super::{
     event::{Event, EventError, Kind},
+    place::Place,
     query::{self, Statement},
     xid::{Prepare, Xid},
 };
-
-/// Where a reader stands in the binlog.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    pub file: String,
-    /// Bytes from the start of the file.
-    pub position: u64,
-}
-
-impl Place {
-    /// What a file starts with, before its first event.
-    const MAGIC_BYTES: u64 = 4;
-
-    fn after_rotate(body: &[u8]) -> Option<Self> {
-        let (position, file) = body.split_first_chunk()?;
-        Some(Self {
-            file: String::from_utf8(file.to_vec()).ok()?,
-            position: u64::from_le_bytes(*position),
-        })
-    }
-
-    /// Whether `next` is the start of the file after this one.
-    fn is_followed_by(&self, next: &Self) -> bool {
-        fn number(file: &str) -> Option<(&str, u64)> {
-            let (base, number) = file.rsplit_once('.')?;
-            Some((base, number.parse().ok()?))
-        }
-        next.position == Self::MAGIC_BYTES
-            && number(&self.file).map(|(base, n)| (base, n + 1)) == number(&next.file)
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.position)
-    }
-}
 
 /// What the server has written as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,11 @@
 
 mod event;
 mod groups;
+mod place;
 mod query;
 mod xid;
 
 pub use event::{Event, EventError, Kind};
-pub use groups::{CaptureError, Group, Groups, Place, Refusal};
+pub use groups::{CaptureError, Group, Groups, Refusal};
+pub use place::Place;
 pub use xid::Xid;

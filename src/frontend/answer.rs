@@ -22,13 +22,9 @@ pub(super) struct Answer {
 impl Answer {
     /// An error of the node itself, as the whole answer.
     pub(super) fn refusal(code: ErrorCode, reason: impl fmt::Display) -> Self {
-        let error = ErrorPacket {
-            code,
-            message: format!("Trireme: {reason}"),
-        };
         let packet = Packet {
             sequence: FIRST,
-            payload: error.payload(),
+            payload: node_error(code, reason).payload(),
         };
         Self { packet }
     }
@@ -57,5 +53,13 @@ impl Answer {
                 .and_then(|status| payload.get(status.at + 2..)?.first_chunk().copied()),
         };
         warnings.map_or(0, u16::from_le_bytes)
+    }
+}
+
+/// An error of the node itself, which says so.
+pub(super) fn node_error(code: ErrorCode, reason: impl fmt::Display) -> ErrorPacket {
+    ErrorPacket {
+        code,
+        message: format!("Trireme: {reason}"),
     }
 }

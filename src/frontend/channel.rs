@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::protocol::packet::{Head, Header};
+use crate::protocol::packet::{self, Head, Header};
 
 /// Bytes that are read at once, and held at most before they are written. Both buffers of a
 /// session stay within it, whatever the size of the packets that pass.
@@ -140,6 +140,11 @@ impl Channel {
     /// Holds bytes for the peer.
     pub(super) fn put(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
+    }
+
+    /// Holds a packet for the peer; gives the sequence number after its last frame's.
+    pub(super) fn put_packet(&mut self, sequence: u8, payload: &[u8]) -> u8 {
+        packet::write(&mut self.output, sequence, payload)
     }
 
     /// Sends what is held.

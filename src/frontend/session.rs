@@ -13,7 +13,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    answer::Answer,
+    answer::{Answer, node_error},
     channel::{self, Channel, ChannelError, Packet, Side},
     replicated::Replicated,
     transaction::Shared,
@@ -25,9 +25,7 @@ use crate::{
         capability::Capabilities,
         command::{Command, Reply, Shape},
         errno::{self, ErrorCode},
-        error::ErrorPacket,
         handshake::{self, HandshakeError},
-        packet,
         response::{Next, Response, Status, Unexpected},
     },
 };
@@ -76,7 +74,7 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option
         debug!(%error, "client left before its session");
         return;
     }
-    let mut client = Channel::new(Side::Client, client);
+    let client = Channel::new(Side::Client, client);
     let server = match connect(&config).await {
         Ok(server) => Channel::new(Side::Server, server),
         Err(error) => {
@@ -85,17 +83,11 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option
                 "cannot reach its server at {}: {error}; start the server or correct server.address",
                 config.server.address
             );
-            if let Err(error) = refuse(&mut client, &reason).await {
-                debug!(%error, "client left before its error");
-            }
-            return;
+            return turn_away(client, &reason).await;
         }
     };
     if let Some(problem) = shared.as_ref().and_then(|shared| shared.problem()) {
-        if let Err(error) = refuse(&mut client, &problem).await {
-            debug!(%error, "client left before its error");
-        }
-        return;
+        return turn_away(client, &problem).await;
     }
     let mut session = Session::new(client, server);
     if let Err(error) = session.run(shared).await {
@@ -113,9 +105,16 @@ async fn connect(config: &Config) -> Result<TcpStream, ConnectError> {
     Ok(server)
 }
 
+/// Refuses a client for which there is no session.
+async fn turn_away(mut client: Channel, reason: &impl fmt::Display) {
+    if let Err(error) = refuse(&mut client, reason).await {
+        debug!(%error, "client left before its error");
+    }
+}
+
 /// Tells a client that waits for the server's greeting why there is none.
 async fn refuse(client: &mut Channel, reason: &impl fmt::Display) -> Result<(), ChannelError> {
-    client.put(&error_packet(errno::UNKNOWN_COMMAND, reason).encode_as_greeting());
+    client.put(&node_error(errno::UNKNOWN_COMMAND, reason).encode_as_greeting());
     client.flush().await
 }
 
@@ -190,8 +189,7 @@ impl Session {
         self.capabilities =
             handshake::mask_greeting(&mut greeting.payload).map_err(SessionError::Greeting)?;
         self.server_version = handshake::server_version(&greeting.payload).to_vec();
-        self.client
-            .put(&packet::frame(greeting.sequence, &greeting.payload));
+        self.client.put_packet(greeting.sequence, &greeting.payload);
         self.client.flush().await?;
         Ok(true)
     }
@@ -212,8 +210,7 @@ impl Session {
         };
         self.capabilities = handshake::mask_answer(&mut answer.payload, self.capabilities)
             .map_err(SessionError::Answer)?;
-        self.server
-            .put(&packet::frame(answer.sequence, &answer.payload));
+        self.server.put_packet(answer.sequence, &answer.payload);
         self.server.flush().await?;
         Ok(true)
     }
@@ -324,7 +321,7 @@ impl Session {
     /// Sends the client the last packet of an answer.
     pub(super) async fn answer_with(&mut self, answer: Answer) -> Result<(), SessionError> {
         let Packet { sequence, payload } = answer.packet;
-        self.client.put(&packet::frames(sequence, &payload).0);
+        self.client.put_packet(sequence, &payload);
         Ok(self.client.flush().await?)
     }
 
@@ -392,7 +389,7 @@ impl Session {
         error: &SessionError,
         sequence: u8,
     ) -> Result<(), ChannelError> {
-        self.client.put(&error_packet(code, error).encode(sequence));
+        self.client.put(&node_error(code, error).encode(sequence));
         self.client.flush().await
     }
 }
@@ -402,11 +399,4 @@ enum Speaker {
     /// The client, with this if it is a command.
     Client(Command),
     Server,
-}
-
-fn error_packet(code: ErrorCode, reason: &impl fmt::Display) -> ErrorPacket {
-    ErrorPacket {
-        code,
-        message: format!("Trireme: {reason}"),
-    }
 }

@@ -37,7 +37,7 @@ impl Session {
 
     /// Sends the server a command.
     pub(super) async fn send(&mut self, command: &[u8]) -> Result<(), SessionError> {
-        self.server.put(&packet::frames(0, command).0);
+        self.server.put_packet(0, command);
         Ok(self.server.flush().await?)
     }
 
@@ -49,9 +49,7 @@ impl Session {
         hidden: u16,
     ) -> Result<Answer, SessionError> {
         match source {
-            Source::Text(text) => {
-                self.send(&[&[Command::QUERY.0], text].concat()).await?;
-            }
+            Source::Text(text) => self.send(&Command::QUERY.with(text)).await?,
             Source::Packet => {
                 channel::pass(&mut self.client, &mut self.server).await?;
                 self.server.flush().await?;
@@ -75,8 +73,8 @@ impl Session {
         statements: [String; N],
     ) -> Result<[Answer; N], SessionError> {
         for statement in &statements {
-            let command = [&[Command::QUERY.0], statement.as_bytes()].concat();
-            self.server.put(&packet::frames(0, &command).0);
+            let command = Command::QUERY.with(statement.as_bytes());
+            self.server.put_packet(0, &command);
         }
         self.server.flush().await?;
         let mut answers = Vec::with_capacity(N);
@@ -94,8 +92,8 @@ impl Session {
         hidden: u16,
     ) -> Result<Vec<Vec<u8>>, SessionError> {
         let more_follows = std::mem::take(&mut self.more_follows);
-        let command = [&[Command::QUERY.0], statement.as_bytes()].concat();
-        self.send(&command).await?;
+        self.send(&Command::QUERY.with(statement.as_bytes()))
+            .await?;
         let mut response = Response::new(Shape::Results, self.capabilities);
         let mut packets = Vec::new();
         loop {
@@ -113,9 +111,7 @@ impl Session {
         let mut sequence = self.server.first_sequence();
         let (last, before) = packets.split_last().expect("an answer has a packet");
         for payload in before {
-            let (frames, next) = packet::frames(sequence, payload);
-            self.client.put(&frames);
-            sequence = next;
+            sequence = self.client.put_packet(sequence, payload);
         }
         Answer {
             packet: Packet {

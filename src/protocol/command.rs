@@ -61,6 +61,11 @@ impl Command {
         payload.first().copied().map_or(Self::SLEEP, Self)
     }
 
+    /// The packet that asks for this with what belongs to it.
+    pub fn with(self, rest: &[u8]) -> Vec<u8> {
+        [&[self.0], rest].concat()
+    }
+
     /// What the server answers. A command that no server knows is answered by one ERR packet.
     pub fn reply(self) -> Reply {
         match self {

@@ -8,42 +8,30 @@ pub struct ErrorCode {
     pub state: &'static [u8; 5],
 }
 
+impl ErrorCode {
+    const fn new(number: u16, state: &'static [u8; 5]) -> Self {
+        Self { number, state }
+    }
+}
+
 /// `ER_HANDSHAKE_ERROR`: the client's first packet is of no use.
-pub const HANDSHAKE: ErrorCode = ErrorCode {
-    number: 1043,
-    state: b"08S01",
-};
+pub const HANDSHAKE: ErrorCode = ErrorCode::new(1043, b"08S01");
 
 /// `ER_UNKNOWN_COM_ERROR`: what Galera answers when a node cannot serve, so drivers and pools that
 /// know Galera treat it as "try another node".
-pub const UNKNOWN_COMMAND: ErrorCode = ErrorCode {
-    number: 1047,
-    state: b"08S01",
-};
+pub const UNKNOWN_COMMAND: ErrorCode = ErrorCode::new(1047, b"08S01");
 
 /// `ER_MALFORMED_PACKET`.
-pub const MALFORMED_PACKET: ErrorCode = ErrorCode {
-    number: 1835,
-    state: b"HY000",
-};
+pub const MALFORMED_PACKET: ErrorCode = ErrorCode::new(1835, b"HY000");
 
 /// `ER_UNKNOWN_ERROR`.
-pub const UNKNOWN_ERROR: ErrorCode = ErrorCode {
-    number: 1105,
-    state: b"HY000",
-};
+pub const UNKNOWN_ERROR: ErrorCode = ErrorCode::new(1105, b"HY000");
 
 /// `ER_NOT_SUPPORTED_YET`.
-pub const NOT_SUPPORTED_YET: ErrorCode = ErrorCode {
-    number: 1235,
-    state: b"42000",
-};
+pub const NOT_SUPPORTED_YET: ErrorCode = ErrorCode::new(1235, b"42000");
 
 /// `ER_NET_PACKET_TOO_LARGE`.
-pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode {
-    number: 1153,
-    state: b"08S01",
-};
+pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode::new(1153, b"08S01");
 
 /// After these the server has rolled the transaction back, or an XA transaction can only be rolled
 /// back: `ER_LOCK_DEADLOCK`, `ER_XA_RBROLLBACK`, `ER_XA_RBTIMEOUT`, `ER_XA_RBDEADLOCK`.

@@ -52,25 +52,27 @@ pub const END: u8 = 0xfe;
 /// The first byte of an ERR packet.
 pub const ERR: u8 = 0xff;
 
-/// A packet of one frame; `payload` is shorter than [`MAX_FRAME`].
+/// The bytes of a packet of any length.
 pub fn frame(sequence: u8, payload: &[u8]) -> Vec<u8> {
-    let header = Header {
-        length: payload.len() as u32,
-        sequence,
-    };
-    [&header.encode(), payload].concat()
+    let mut bytes = Vec::with_capacity(Header::LEN + payload.len());
+    write(&mut bytes, sequence, payload);
+    bytes
 }
 
-/// A packet of any length; also the sequence number after its last frame's.
-pub fn frames(mut sequence: u8, payload: &[u8]) -> (Vec<u8>, u8) {
-    let mut bytes = Vec::with_capacity(payload.len() + Header::LEN);
+/// Writes a packet of any length to `out`; gives the sequence number after its last frame's.
+pub fn write(out: &mut Vec<u8>, mut sequence: u8, payload: &[u8]) -> u8 {
     let full = MAX_FRAME as usize;
     for start in (0..=payload.len()).step_by(full) {
-        let end = payload.len().min(start + full);
-        bytes.extend(frame(sequence, &payload[start..end]));
+        let part = &payload[start..payload.len().min(start + full)];
+        let header = Header {
+            length: part.len() as u32,
+            sequence,
+        };
+        out.extend_from_slice(&header.encode());
+        out.extend_from_slice(part);
         sequence = sequence.wrapping_add(1);
     }
-    (bytes, sequence)
+    sequence
 }
 
 /// The start of a packet: enough of it to tell what the packet is.
@@ -131,7 +133,8 @@ mod tests {
     fn a_long_packet_ends_with_a_frame_that_is_not_full() {
         let full = MAX_FRAME as usize;
         for (length, frames_expected) in [(0, 1), (1, 1), (full - 1, 1), (full, 2), (full + 1, 2)] {
-            let (bytes, next) = frames(255, &vec![7; length]);
+            let mut bytes = Vec::new();
+            let next = write(&mut bytes, 255, &vec![7; length]);
             assert_eq!(bytes.len(), length + frames_expected * Header::LEN);
             assert_eq!(next, 255u8.wrapping_add(frames_expected as u8));
             let last = bytes.len() - length % full - Header::LEN;

@@ -225,14 +225,21 @@ pub fn statements(text: &[u8], dialect: Dialect) -> Vec<&[u8]> {
 /// Whether a text has one of these names, which are in lower case, where a name can stand.
 pub fn names_one_of(text: &[u8], dialect: Dialect, names: &HashSet<Vec<u8>>) -> bool {
     // Most servers have no such thing.
-    !names.is_empty()
-        && Lexer::new(text, dialect).any(|token| match token {
-            Token::Word(name) | Token::Quoted(name) => {
-                let name = String::from_utf8_lossy(name).to_lowercase();
-                names.contains(name.as_bytes())
-            }
-            Token::Text(_) | Token::Symbol(_) => false,
-        })
+    if names.is_empty() {
+        return false;
+    }
+    let mut lower = Vec::new();
+    Lexer::new(text, dialect).any(|token| match token {
+        Token::Word(name) | Token::Quoted(name) if name.is_ascii() => {
+            lower.clear();
+            lower.extend(name.iter().map(u8::to_ascii_lowercase));
+            names.contains(&lower)
+        }
+        Token::Word(name) | Token::Quoted(name) => {
+            names.contains(String::from_utf8_lossy(name).to_lowercase().as_bytes())
+        }
+        Token::Text(_) | Token::Symbol(_) => false,
+    })
 }
 
 /// What has a body with semicolons in it.
