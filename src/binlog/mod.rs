@@ -2,13 +2,18 @@
 //!
 //! Nothing is skipped: an event that is damaged, missing or of an unknown kind is an error.
 
+mod column;
 mod event;
 mod groups;
 mod place;
 mod query;
+mod rows;
+mod table_map;
 mod xid;
 
 pub use event::{Event, EventError, Kind};
 pub use groups::{CaptureError, Group, Groups, Refusal};
 pub use place::Place;
+pub use rows::{Change, Image, RowsError, changes, table_of};
+pub use table_map::TableMap;
 pub use xid::Xid;
