@@ -47,6 +47,18 @@ impl fmt::Display for ProposalId {
     }
 }
 
+/// A place in the one order of the cluster: the index in the log. Not every index is one.
+#[derive(
+    Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Seqno(pub u64);
+
+impl fmt::Display for Seqno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A transaction of a client, and its name as an XA transaction on its server: unique in the
 /// cluster for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -11,6 +11,9 @@ pub mod frontend;
 pub mod status;
 
 pub mod backend;
+pub mod certification;
+pub mod write_set;
+
 pub mod consensus;
 
 pub mod config;

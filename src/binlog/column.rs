@@ -2,7 +2,7 @@
 
 /// How long the values of a column are, and what is to know to compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub enum Column {
     /// So many bytes.
     Fixed(usize),
     /// A floating point number of so many bytes.

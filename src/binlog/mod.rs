@@ -11,6 +11,9 @@ mod rows;
 mod table_map;
 mod xid;
 
+pub use column::Column;
+#[cfg(test)]
+pub(crate) use event::tests::event as written_event;
 pub use event::{Event, EventError, Kind};
 pub use groups::{CaptureError, Group, Groups, Refusal};
 pub use place::Place;

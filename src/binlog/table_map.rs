@@ -31,7 +31,7 @@ pub struct TableMap {
     pub id: u64,
     pub schema: String,
     pub table: String,
-    pub(super) columns: Vec<Column>,
+    pub columns: Vec<Column>,
     /// The columns' names in their order; none where the server did not write them.
     pub names: Vec<String>,
 }
