@@ -5,8 +5,11 @@ mod connection;
 mod dump;
 mod functions;
 mod login;
+mod pool;
 mod prepare;
+mod schema;
 mod slots;
+mod weights;
 
 use std::io;
 
@@ -19,6 +22,7 @@ pub use connection::{Connection, Row};
 pub use dump::{Dump, end_of_binlog};
 pub use functions::Functions;
 pub use prepare::{PrepareError, prepare};
+pub use schema::{Defining, NoKeys, Schemas};
 pub use slots::{Slot, Slots};
 
 /// Why the node cannot talk to its server.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{
     key::{Hasher, Key, KeyHash, Mode, Subject},
-    table::{Collation, ForeignKey, KeyColumn, KeyColumns, Table, TableName},
+    table::{Collation, ForeignKey, KeyColumn, KeyColumns, Table, TableName, Tables},
 };
 use crate::binlog::{self, Change, Column, Event, Image, Kind, RowsError, TableMap};
 
@@ -105,7 +105,7 @@ impl Draft {
     ///
     /// # Errors
     /// See [`KeysError`].
-    pub fn of(events: &[Event], tables: &HashMap<TableName, Table>) -> Result<Self, KeysError> {
+    pub fn of(events: &[Event], tables: &Tables) -> Result<Self, KeysError> {
         let mut draft = Self::default();
         let mut statement = Statement::default();
         for event in events {
@@ -299,7 +299,7 @@ struct Mapped<'a> {
 }
 
 impl<'a> Mapped<'a> {
-    fn new(map: TableMap, tables: &'a HashMap<TableName, Table>) -> Result<Self, KeysError> {
+    fn new(map: TableMap, tables: &'a Tables) -> Result<Self, KeysError> {
         let name = TableName::new(&map.schema, &map.table);
         if map.names.is_empty() {
             return Err(KeysError::NoNames { name });

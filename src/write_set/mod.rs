@@ -13,7 +13,7 @@ use crate::id::{Seqno, TransactionId};
 
 pub use draft::{Draft, KeysError, Text, Weights, tables_of};
 pub use key::{Key, KeyHash, Mode};
-pub use table::{Collation, ForeignKey, KeyColumn, KeyColumns, Table, TableName};
+pub use table::{Collation, ForeignKey, KeyColumn, KeyColumns, Table, TableName, Tables};
 
 /// What a transaction has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

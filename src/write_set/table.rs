@@ -1,6 +1,6 @@
 //! What keys need to know of a table's schema.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// The schema of one table, as far as it says what may be there once only and what depends on what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct Table {
     /// The character columns.
     pub collations: HashMap<String, Collation>,
 }
+
+/// The schemas of some tables.
+pub type Tables = HashMap<TableName, Arc<Table>>;
 
 impl Table {
     pub(super) fn has_primary_key(&self) -> bool {

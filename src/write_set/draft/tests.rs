@@ -43,7 +43,7 @@ fn primary(columns: &[&str]) -> KeyColumns {
 fn draft(events: &[Event], tables: &[(&str, &Table)]) -> Result<Draft, KeysError> {
     let tables = tables
         .iter()
-        .map(|(name, table)| (TableName::new("s", name), Table::clone(table)));
+        .map(|(name, table)| (TableName::new("s", name), Table::clone(table).into()));
     Draft::of(events, &tables.collect())
 }
 
