@@ -10,6 +10,9 @@ pub mod sandbox;
 pub mod frontend;
 pub mod status;
 
+pub mod replicator;
+
+pub mod applier;
 pub mod backend;
 pub mod certification;
 pub mod write_set;

@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     consensus::Engine,
     frontend::{self, Shared},
+    replicator::Replicator,
     status::{self, LastError},
 };
 
@@ -37,8 +38,12 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
         None => None,
     };
     let captures = Arc::new(Captures::default());
+    let replicator = log
+        .as_ref()
+        .map(|log| Arc::new(Replicator::new(log.clone(), config.server.clone())));
     let source = status::Source {
         captures: log.is_some().then(|| captures.clone()),
+        replicator: replicator.clone(),
         cluster: config
             .cluster
             .as_ref()
@@ -46,11 +51,14 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
             .zip(log.clone()),
         last_error,
     };
-    let shared = log.as_ref().map(|log| {
-        let (node, incarnation) = log.identity();
-        let shared = Shared::new(node, incarnation, config.server.clone(), captures.clone());
-        Arc::new(shared)
-    });
+    let shared = log
+        .as_ref()
+        .zip(replicator.as_ref())
+        .map(|(log, replicator)| {
+            let server = config.server.clone();
+            let shared = Shared::new(log.identity(), server, captures.clone(), replicator.clone());
+            Arc::new(shared)
+        });
     let in_cluster = shared.is_some();
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let failure = tokio::select! {
@@ -60,6 +68,7 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
         failure = backend::capture(&config.server, rand::random(), &captures), if in_cluster => {
             Some(failure.to_string())
         }
+        failure = deliver(replicator.as_deref(), &captures) => Some(failure),
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
@@ -83,6 +92,17 @@ async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 async fn failed(log: Option<&Engine>) -> String {
     match log {
         Some(log) => log.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Brings what the cluster commits to this node's server, once that is prepared.
+async fn deliver(replicator: Option<&Replicator>, captures: &Captures) -> String {
+    match replicator {
+        Some(replicator) => {
+            captures.followed().await;
+            replicator.deliver().await.to_string()
+        }
         None => std::future::pending().await,
     }
 }

@@ -3,12 +3,14 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 17] = [
     "cli",
     "node",
     "sandbox",
     "frontend",
     "status",
+    "replicator",
+    "applier",
     "backend",
     "certification",
     "write_set",

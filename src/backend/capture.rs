@@ -1,16 +1,16 @@
 //! Capture: hands the row events of each prepared transaction to the session that prepared it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{
+    sync::{oneshot, watch},
+    time::sleep,
+};
 use tracing::{info, warn};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     prepare::roll_back_forsaken,
 };
 use crate::{
-    binlog::{CaptureError, Event, Group, Groups, Place, Refusal},
+    binlog::{self, CaptureError, Event, Group, Groups, Kind, Place, Refusal, TableMap},
     config::Server,
     id::TransactionId,
 };
@@ -26,18 +26,29 @@ use crate::{
 /// Between two attempts to reach the server's binlog.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// The schema that each node has for itself.
+const SCHEMA: &str = "trireme";
+
 /// The server no longer has the binlog that was asked for: `ER_MASTER_FATAL_ERROR_READING_BINLOG`.
 const FATAL: u16 = 1236;
 
-/// What a prepared transaction has changed: its row events, each after the table map that it
-/// belongs to.
-pub type Captured = Result<Vec<Event>, Refusal>;
+/// What a prepared transaction has changed.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// How the events are to be read; the same for all servers that write them alike.
+    pub format: Event,
+    /// Its row events, each after the table map that it belongs to, without its mark.
+    pub rows: Vec<Event>,
+}
+
+/// What a prepared transaction has changed, or why that cannot be replicated.
+pub type Captured = Result<Changes, Refusal>;
 
 /// The prepared transactions whose changes somebody waits for.
 #[derive(Debug, Default)]
 pub struct Captures {
     waiting: Mutex<Waiting>,
-    follows: AtomicBool,
+    follows: watch::Sender<bool>,
     /// What may write although it looks like reading.
     pub functions: Functions,
 }
@@ -59,15 +70,22 @@ impl Captures {
     /// Why nothing is handed over now, if so.
     pub fn problem(&self) -> Option<&'static str> {
         let reason = "the node cannot read its server's binlog; its log says why";
-        (!self.follows.load(Ordering::Relaxed)).then_some(reason)
+        (!*self.follows.borrow()).then_some(reason)
     }
 
-    fn hand_over(&self, name: &[u8], rows: Captured) {
+    /// Waits until the server is prepared and its binlog is followed.
+    pub async fn followed(&self) {
+        let mut follows = self.follows.subscribe();
+        let followed = follows.wait_for(|follows| *follows).await;
+        let _ = followed.expect("the sender is in self");
+    }
+
+    fn hand_over(&self, name: &[u8], changes: Captured) {
         let id = str::from_utf8(name).ok().and_then(|name| name.parse().ok());
         let sender = id.and_then(|id| self.lock().remove(&id));
         // Nobody waits for what a session left behind: it is rolled back.
         if let Some(sender) = sender {
-            let _ = sender.send(rows);
+            let _ = sender.send(changes);
         }
     }
 
@@ -127,7 +145,7 @@ pub async fn capture(server: &Server, reader: u32, captures: &Captures) -> Captu
     let mut groups = None;
     loop {
         let followed = follow(server, reader, &mut groups, captures).await;
-        captures.follows.store(false, Ordering::Relaxed);
+        captures.follows.send_replace(false);
         match followed {
             Ok(never) => match never {},
             Err(Interruption::Failure(failure)) => return failure,
@@ -160,7 +178,7 @@ async fn follow(
     };
     let mut dump = Dump::start(connection, groups.place(), reader).await?;
     info!(place = %groups.place(), "reading the server's binlog");
-    captures.follows.store(true, Ordering::Relaxed);
+    captures.follows.send_replace(true);
     loop {
         let event = dump.event().await.map_err(|error| match error {
             ConnectionError::Server {
@@ -174,9 +192,36 @@ async fn follow(
         })?;
         let group = groups.take(event).map_err(CaptureFailure::from)?;
         if let Some(Group::Prepared { xid, rows }) = group {
-            captures.hand_over(&xid.global, rows);
+            let format = groups.format().expect("no group comes before it");
+            let changes = rows.map(|rows| Changes {
+                format: format.as_format_of_all(),
+                rows: without_marks(rows),
+            });
+            captures.hand_over(&xid.global, changes);
         }
     }
+}
+
+/// Row events without those of the schema `trireme`, which is each node's own.
+fn without_marks(mut rows: Vec<Event>) -> Vec<Event> {
+    let mut own = HashSet::new();
+    rows.retain(|event| {
+        if event.kind() != Kind::TABLE_MAP {
+            return binlog::table_of(event).is_none_or(|id| !own.contains(&id));
+        }
+        match TableMap::decode(event.body()) {
+            Some(map) if map.schema == SCHEMA => {
+                own.insert(map.id);
+                false
+            }
+            Some(map) => {
+                own.remove(&map.id);
+                true
+            }
+            None => true,
+        }
+    });
+    rows
 }
 
 enum Interruption {

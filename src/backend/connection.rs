@@ -46,6 +46,23 @@ impl Connection {
         timeout(server.connect_timeout, Self::log_in(server)).await?
     }
 
+    /// As [`open`](Self::open), for statements that are as large as a server takes any. A session has
+    /// the limit that was global when it began, so that is raised for the moment.
+    ///
+    /// # Errors
+    /// As there, or the server refuses to raise its limit.
+    pub async fn open_for_large_packets(server: &Server) -> Result<Self, ConnectionError> {
+        const LARGEST: &str = "1073741824";
+        let mut other = Self::open(server).await?;
+        let rows = other.query("SELECT @@GLOBAL.max_allowed_packet").await?;
+        let usual = rows.first().and_then(|row| row.text(0)).unwrap_or(LARGEST);
+        let set = |bytes| format!("SET GLOBAL max_allowed_packet = {bytes}");
+        other.query(&set(LARGEST)).await?;
+        let opened = Self::open(server).await;
+        other.query(&set(usual)).await?;
+        opened
+    }
+
     async fn log_in(server: &Server) -> Result<Self, ConnectionError> {
         let socket = TcpStream::connect(&server.address).await?;
         socket.set_nodelay(true)?;
@@ -66,6 +83,10 @@ impl Connection {
                 Step::Answer(answer) => connection.send(&answer).await?,
             }
         }
+    }
+
+    pub fn is_mariadb(&self) -> bool {
+        self.version.contains("MariaDB")
     }
 
     /// What the server calls itself, such as `10.11.6-MariaDB-log`.
@@ -97,6 +118,30 @@ impl Connection {
             let row = Row::decode(&packet, columns);
             rows.push(row.ok_or(ConnectionError::Malformed("a row"))?);
         }
+    }
+
+    /// Runs statements that have no results, sent in one write. The last ones run also when one
+    /// before has failed.
+    ///
+    /// # Errors
+    /// The server refuses one of the statements: the first error. Or the connection fails, which
+    /// leaves it of no use.
+    pub async fn run(&mut self, statements: &[String]) -> Result<(), ConnectionError> {
+        let mut bytes = Vec::new();
+        for statement in statements {
+            packet::write(&mut bytes, 0, &Command::QUERY.with(statement.as_bytes()));
+        }
+        self.socket.get_mut().write_all(&bytes).await?;
+        let mut result = Ok(());
+        for _ in statements {
+            self.sequence = 1;
+            match self.receive().await {
+                Ok(_) => {}
+                Err(error @ ConnectionError::Server { .. }) => result = result.and(Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        result
     }
 
     /// Starts a command.

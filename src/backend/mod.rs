@@ -6,6 +6,7 @@ mod dump;
 mod functions;
 mod login;
 mod pool;
+pub mod position;
 mod prepare;
 mod schema;
 mod slots;
@@ -17,7 +18,7 @@ use tokio::time::error::Elapsed;
 
 use crate::binlog::Place;
 
-pub use capture::{CaptureFailure, Captured, Captures, Expected, capture};
+pub use capture::{CaptureFailure, Captured, Captures, Changes, Expected, capture};
 pub use connection::{Connection, Row};
 pub use dump::{Dump, end_of_binlog};
 pub use functions::Functions;

@@ -21,12 +21,17 @@ const SETTINGS: [(&str, &str); 8] = [
 
 /// The schema, made without a trace in the binlog: every node has its own. Accounts need the right to
 /// change their session's mark, and only this row gives it to all of them.
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 8] = [
     "SET SESSION sql_log_bin = 0",
     "CREATE DATABASE IF NOT EXISTS trireme",
     "CREATE TABLE IF NOT EXISTS trireme.mark (\
         slot INT UNSIGNED NOT NULL PRIMARY KEY, \
-        txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE=InnoDB",
+        txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
+        previous VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS trireme.position (\
+        id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
+        seqno BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+    "INSERT IGNORE INTO trireme.position VALUES (0, 0)",
     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
         VALUES ('%', 'trireme', '', 'Y', 'Y')",
     "FLUSH PRIVILEGES",

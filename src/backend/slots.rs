@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Connection, ConnectionError};
-use crate::config::Server;
+use crate::{config::Server, id::TransactionId};
 
 /// The rows that are made at once when there is none left.
 const BATCH: u32 = 64;
@@ -14,9 +14,16 @@ pub struct Slots(Mutex<Pool>);
 
 #[derive(Debug, Default)]
 struct Pool {
-    free: Vec<u32>,
+    free: Vec<Free>,
     /// The number of rows that are known to be there.
     made: u32,
+}
+
+/// A slot that nobody uses, with the last transaction in it that was ordered.
+#[derive(Debug)]
+struct Free {
+    number: u32,
+    ordered: Option<TransactionId>,
 }
 
 impl Slots {
@@ -28,9 +35,10 @@ impl Slots {
         loop {
             let made = {
                 let mut pool = self.pool();
-                if let Some(number) = pool.free.pop() {
+                if let Some(Free { number, ordered }) = pool.free.pop() {
                     return Ok(Slot {
                         number,
+                        ordered: Mutex::new(ordered),
                         slots: Arc::clone(self),
                     });
                 }
@@ -41,7 +49,11 @@ impl Slots {
             // Others may have made the same ones meanwhile.
             if pool.made == made {
                 pool.made += BATCH;
-                pool.free.extend((made..made + BATCH).rev());
+                let made = (made..made + BATCH).rev();
+                pool.free.extend(made.map(|number| Free {
+                    number,
+                    ordered: None,
+                }));
             }
         }
     }
@@ -55,7 +67,7 @@ async fn make(server: &Server, first: u32) -> Result<(), ConnectionError> {
     let mut connection = Connection::open(server).await?;
     connection.query("SET SESSION sql_log_bin = 0").await?;
     let rows: Vec<_> = (first..first + BATCH)
-        .map(|slot| format!("({slot}, '')"))
+        .map(|slot| format!("({slot}, '', '')"))
         .collect();
     let insert = format!("INSERT IGNORE INTO trireme.mark VALUES {}", rows.join(", "));
     connection.query(&insert).await?;
@@ -66,6 +78,7 @@ async fn make(server: &Server, first: u32) -> Result<(), ConnectionError> {
 #[derive(Debug)]
 pub struct Slot {
     number: u32,
+    ordered: Mutex<Option<TransactionId>>,
     slots: Arc<Slots>,
 }
 
@@ -73,10 +86,31 @@ impl Slot {
     pub fn number(&self) -> u32 {
         self.number
     }
+
+    /// The statement that puts a transaction's mark into the slot. The last one that was ordered
+    /// stays there beside it, since this one may not be.
+    pub fn mark(&self, id: TransactionId) -> String {
+        let number = self.number;
+        let previous = self.ordered().map(|id| id.to_string()).unwrap_or_default();
+        format!(
+            "UPDATE trireme.mark SET txn = '{id}', previous = '{previous}' WHERE slot = {number}"
+        )
+    }
+
+    /// The transaction whose mark is in the slot has its place in the order.
+    pub fn set_ordered(&self, id: TransactionId) {
+        *self.ordered() = Some(id);
+    }
+
+    fn ordered(&self) -> MutexGuard<'_, Option<TransactionId>> {
+        self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.slots.pool().free.push(self.number);
+        let ordered = *self.ordered();
+        let number = self.number;
+        self.slots.pool().free.push(Free { number, ordered });
     }
 }

@@ -23,6 +23,10 @@ const FLAGS: usize = 17;
 const HEADER_BYTES: usize = 19;
 const CHECKSUM_BYTES: usize = 4;
 
+/// Where the flags of a row event are in its body, and the lowest of them: `STMT_END_F`.
+const ROWS_FLAGS: usize = 6;
+const STATEMENT_END: u8 = 1;
+
 /// `LOG_EVENT_ARTIFICIAL_F`: made up for the reader, and not in the file.
 const ARTIFICIAL: u16 = 0x20;
 
@@ -126,6 +130,48 @@ impl Event {
     pub fn is_in_file(&self) -> bool {
         let flags = u16::from_le_bytes([self.0[FLAGS], self.0[FLAGS + 1]]);
         flags & ARTIFICIAL == 0 && self.end() != 0
+    }
+
+    /// This row event, with the flag that it is its statement's last.
+    pub fn ending_a_statement(&self) -> Self {
+        self.with(|bytes| {
+            if let Some(flags) = bytes.get_mut(HEADER_BYTES + ROWS_FLAGS) {
+                *flags |= STATEMENT_END;
+            }
+        })
+    }
+
+    /// This format description, without what is of one server at one time: equal for all servers
+    /// that write their events alike.
+    ///
+    /// | bytes of its body | field |
+    /// |---|---|
+    /// | 2 + 50 | version of the binlog, version of the server |
+    /// | 4 | when the server started, or 0 |
+    /// | … | how long the fixed parts of events are, kind of checksum |
+    pub fn as_format_of_all(&self) -> Self {
+        self.with(|bytes| {
+            let created = HEADER_BYTES + 52;
+            for range in [
+                0..KIND,
+                KIND + 1..LENGTH,
+                END..HEADER_BYTES,
+                created..created + 4,
+            ] {
+                if let Some(bytes) = bytes.get_mut(range) {
+                    bytes.fill(0);
+                }
+            }
+        })
+    }
+
+    /// This event with a change of its bytes, and the checksum that they have then.
+    fn with(&self, change: impl FnOnce(&mut [u8])) -> Self {
+        let mut bytes = self.0.to_vec();
+        let (content, checksum) = bytes.split_at_mut(self.0.len() - CHECKSUM_BYTES);
+        change(content);
+        checksum.copy_from_slice(&crc32fast::hash(content).to_le_bytes());
+        Self(bytes.into())
     }
 
     /// What is between header and checksum.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::channel::Packet;
 use crate::protocol::{
-    errno::ErrorCode,
+    errno::{self, ErrorCode},
     error::{self, ErrorPacket},
     packet::{END, ERR},
     response::Status,
@@ -25,6 +25,19 @@ impl Answer {
         let packet = Packet {
             sequence: FIRST,
             payload: node_error(code, reason).payload(),
+        };
+        Self { packet }
+    }
+
+    /// The error of a transaction that another one has kept from committing, in the server's words.
+    pub(super) fn deadlock() -> Self {
+        let error = ErrorPacket {
+            code: errno::DEADLOCK,
+            message: errno::DEADLOCK_MESSAGE.to_owned(),
+        };
+        let packet = Packet {
+            sequence: FIRST,
+            payload: error.payload(),
         };
         Self { packet }
     }

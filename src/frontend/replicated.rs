@@ -25,7 +25,6 @@ use crate::{
 const LAST_PREPARED: u32 = u32::MAX;
 
 /// A session whose transactions are replicated.
-#[derive(Debug)]
 pub(super) struct Replicated {
     transactions: Transactions,
     dialect: Dialect,
@@ -64,7 +63,7 @@ impl Replicated {
                 let class = self.prepared.get(&id).copied().unwrap_or(Class::Write);
                 let answer = self.statement(session, class, Source::Packet).await?;
                 session.answer_with(answer).await?;
-                return Ok(!releases(class));
+                return Ok(self.goes_on(class));
             }
             Command::STMT_CLOSE => {
                 self.prepared.remove(&session.statement_id().await?);
@@ -102,7 +101,7 @@ impl Replicated {
             let class = self.class(text);
             session.more_follows = at < last;
             let answer = self.statement(session, class, Source::Text(text)).await?;
-            goes_on = !releases(class);
+            goes_on = self.goes_on(class);
             let ends = at == last || answer.is_error() || !goes_on;
             session.renumber(if ends { 0 } else { answer.packet.sequence });
             session.answer_with(answer).await?;
@@ -112,6 +111,11 @@ impl Replicated {
         }
         session.more_follows = false;
         Ok(goes_on)
+    }
+
+    /// Whether the session goes on after a statement.
+    fn goes_on(&self, class: Class) -> bool {
+        !releases(class) && !self.transactions.is_undecided()
     }
 
     fn class(&self, text: &[u8]) -> Class {
@@ -189,7 +193,9 @@ impl Replicated {
                 self.data(session, class, source).await
             }
             Class::Definition => {
+                let defining = self.transactions.defining();
                 let answer = session.relay(source, 0).await?;
+                drop(defining);
                 if answer.is_error() {
                     return Ok(answer);
                 }

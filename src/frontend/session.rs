@@ -124,6 +124,8 @@ pub(super) struct Session {
     /// What the client and the server agreed to speak.
     pub(super) capabilities: Capabilities,
     pub(super) server_version: Vec<u8>,
+    /// What the server calls its connection.
+    pub(super) connection_id: u32,
     /// The flags in the last packet of the server that had any.
     pub(super) status: u16,
     /// Whether the client waits for the answer to another statement of its command.
@@ -137,6 +139,7 @@ impl Session {
             server,
             capabilities: Capabilities(0),
             server_version: Vec::new(),
+            connection_id: 0,
             status: Status::AUTOCOMMIT,
             more_follows: false,
         }
@@ -189,6 +192,7 @@ impl Session {
         self.capabilities =
             handshake::mask_greeting(&mut greeting.payload).map_err(SessionError::Greeting)?;
         self.server_version = handshake::server_version(&greeting.payload).to_vec();
+        self.connection_id = handshake::connection_id(&greeting.payload);
         self.client.put_packet(greeting.sequence, &greeting.payload);
         self.client.flush().await?;
         Ok(true)

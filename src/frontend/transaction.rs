@@ -14,39 +14,66 @@ use super::{
     session::{Session, SessionError},
 };
 use crate::{
-    backend::{Captures, Slot, Slots},
+    backend::{
+        Captures, Changes, ConnectionError, Defining, Expected, NoKeys, Schemas, Slot, Slots,
+    },
+    binlog,
     config::Server,
+    consensus::ProposeError,
     id::{NodeId, TransactionId},
     protocol::{errno, response::Status},
+    replicator::{Held, Outcome, Prepared, Refusal, Replicator},
     sql::{self, Dialect},
+    write_set::Key,
 };
 
 /// What the sessions of a node share.
-#[derive(Debug)]
 pub struct Shared {
     node: NodeId,
     incarnation: u64,
     begun: AtomicU64,
     server: Server,
     captures: Arc<Captures>,
+    replicator: Arc<Replicator>,
+    schemas: Schemas,
     slots: Arc<Slots>,
 }
 
 impl Shared {
-    pub fn new(node: NodeId, incarnation: u64, server: Server, captures: Arc<Captures>) -> Self {
+    pub fn new(
+        (node, incarnation): (NodeId, u64),
+        server: Server,
+        captures: Arc<Captures>,
+        replicator: Arc<Replicator>,
+    ) -> Self {
         Self {
             node,
             incarnation,
             begun: AtomicU64::new(0),
+            schemas: Schemas::new(server.clone()),
             server,
             captures,
+            replicator,
             slots: Arc::default(),
         }
     }
 
     /// Why no client can be served now, if so.
     pub(super) fn problem(&self) -> Option<&'static str> {
-        self.captures.problem()
+        self.captures.problem().or(self.replicator.problem())
+    }
+
+    /// What a prepared transaction has changed, with its keys, unless that is nothing.
+    async fn changes(
+        &self,
+        expected: &mut Expected<'_>,
+    ) -> Result<Option<(Changes, Vec<Key>)>, CommitError> {
+        let changes = expected.changes().await?;
+        if changes.rows.is_empty() {
+            return Ok(None);
+        }
+        let keys = self.schemas.keys(&changes.rows).await?;
+        Ok(Some((changes, keys)))
     }
 
     fn next_id(&self) -> TransactionId {
@@ -58,12 +85,22 @@ impl Shared {
     }
 }
 
+/// Why what a transaction has changed cannot be replicated.
+#[derive(Debug, thiserror::Error)]
+enum CommitError {
+    #[error(transparent)]
+    Refusal(#[from] binlog::Refusal),
+    #[error(transparent)]
+    NoKeys(#[from] NoKeys),
+}
+
 /// The transactions of one session, one after the other.
-#[derive(Debug)]
 pub(super) struct Transactions {
     shared: Arc<Shared>,
-    slot: Option<Slot>,
+    slot: Option<Arc<Slot>>,
     open: Option<Open>,
+    /// Nobody knows yet whether the last transaction commits: the session must end.
+    is_undecided: bool,
 }
 
 /// A transaction that has been started and not ended.
@@ -80,6 +117,7 @@ impl Transactions {
             shared,
             slot: None,
             open: None,
+            is_undecided: false,
         }
     }
 
@@ -87,10 +125,19 @@ impl Transactions {
         self.open.is_some()
     }
 
+    pub(super) fn is_undecided(&self) -> bool {
+        self.is_undecided
+    }
+
     /// Whether a statement that reads calls something that may write.
     pub(super) fn may_write(&self, text: &[u8], dialect: Dialect) -> bool {
         let names = self.shared.captures.functions.names();
         sql::names_one_of(text, dialect, &names)
+    }
+
+    /// A definition runs until what this gives is dropped.
+    pub(super) fn defining(&self) -> Defining<'_> {
+        self.shared.schemas.defining()
     }
 
     /// Takes note of a definition, before its client knows of it.
@@ -148,56 +195,98 @@ impl Transactions {
     }
 
     /// Commits the open transaction. The answer is as `COMMIT` would get it; after an error the
-    /// transaction has been rolled back.
+    /// transaction has been rolled back, unless it [`is_undecided`](Self::is_undecided).
     pub(super) async fn commit(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
         let Some(Open { id, wrote }) = self.open.take() else {
             let [answer] = session.run_own(["COMMIT".to_owned()]).await?;
             return Ok(answer);
         };
         if !wrote {
-            let commit = [
-                format!("XA END '{id}'"),
-                format!("XA COMMIT '{id}' ONE PHASE"),
-            ];
-            let [ended, committed] = session.run_own(commit).await?;
-            return if ended.is_error() {
-                abandon(session, id, ended).await
-            } else {
-                Ok(committed)
-            };
+            return commit_reads(session, id).await;
         }
-        if self.slot.is_none() {
-            match self.shared.slots.take(&self.shared.server).await {
-                Ok(slot) => self.slot = Some(slot),
-                Err(error) => {
-                    let reason = format!("the node cannot use its own account: {error}");
-                    let error = Answer::refusal(errno::UNKNOWN_COMMAND, reason);
-                    return abandon(session, id, error).await;
-                }
+        let shared = self.shared.clone();
+        let slot = match self.slot().await {
+            Ok(slot) => slot,
+            Err(error) => {
+                let reason = format!("the node cannot use its own account: {error}");
+                let error = Answer::refusal(errno::UNKNOWN_COMMAND, reason);
+                return abandon(session, id, error).await;
             }
-        }
-        let slot = self.slot.as_ref().expect("taken above").number();
-        let mut expected = self.shared.captures.expect(id);
+        };
         let prepare = [
-            format!("UPDATE trireme.mark SET txn = '{id}' WHERE slot = {slot}"),
+            slot.mark(id),
             format!("XA END '{id}'"),
             format!("XA PREPARE '{id}'"),
         ];
+        let mut expected = shared.captures.expect(id);
+        let prepared = shared.replicator.prepare(Held {
+            id,
+            connection: session.connection_id,
+            slot,
+        });
         let replies = session.run_own(prepare).await?;
         if let Some(error) = replies.into_iter().find(Answer::is_error) {
-            return abandon(session, id, error).await;
+            return give_up(session, prepared, error).await;
         }
-        let changes = tokio::select! {
-            changes = expected.changes() => changes,
+        let captured = tokio::select! {
+            captured = shared.changes(&mut expected) => captured,
             error = session.server_lost() => return Err(error),
         };
-        if let Err(reason) = changes {
-            let reason = format!("this transaction cannot be replicated: {reason}");
-            let error = Answer::refusal(errno::UNKNOWN_ERROR, reason);
-            return abandon(session, id, error).await;
+        match captured {
+            Ok(Some((changes, keys))) => self.replicate(session, prepared, changes, keys).await,
+            Ok(None) => {
+                let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
+                prepared.over();
+                Ok(answer)
+            }
+            Err(reason) => {
+                let reason = format!("this transaction cannot be replicated: {reason}");
+                let error = Answer::refusal(errno::UNKNOWN_ERROR, reason);
+                give_up(session, prepared, error).await
+            }
         }
-        let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
-        Ok(answer)
+    }
+
+    /// Has a prepared transaction ordered, and does what becomes of it.
+    async fn replicate(
+        &mut self,
+        session: &mut Session,
+        prepared: Prepared,
+        changes: Changes,
+        keys: Vec<Key>,
+    ) -> Result<Answer, SessionError> {
+        let id = prepared.id();
+        let outcome = tokio::select! {
+            outcome = self.shared.replicator.replicate(prepared, changes, keys) => outcome,
+            error = session.server_lost() => return Err(error),
+        };
+        match outcome {
+            Outcome::Commit(turn) => {
+                let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
+                if answer.is_error() {
+                    self.is_undecided = true;
+                } else {
+                    turn.committed();
+                }
+                Ok(answer)
+            }
+            Outcome::RollBack(reason, prepared) => {
+                give_up(session, prepared, refusal(&reason)).await
+            }
+            Outcome::Open(reason) => {
+                self.is_undecided = true;
+                Ok(refusal(&reason))
+            }
+        }
+    }
+
+    /// The session's slot, from its first write on.
+    async fn slot(&mut self) -> Result<Arc<Slot>, ConnectionError> {
+        if let Some(slot) = &self.slot {
+            return Ok(slot.clone());
+        }
+        let slot = self.shared.slots.take(&self.shared.server).await?;
+        Ok(self.slot.insert(slot.into()).clone())
     }
 
     /// Rolls the open transaction back. The answer is as `ROLLBACK` would get it.
@@ -215,6 +304,31 @@ impl Transactions {
     }
 }
 
+/// Ends a transaction that has only read.
+async fn commit_reads(session: &mut Session, id: TransactionId) -> Result<Answer, SessionError> {
+    let commit = [
+        format!("XA END '{id}'"),
+        format!("XA COMMIT '{id}' ONE PHASE"),
+    ];
+    let [ended, committed] = session.run_own(commit).await?;
+    if ended.is_error() {
+        abandon(session, id, ended).await
+    } else {
+        Ok(committed)
+    }
+}
+
+/// Rolls back a transaction that was prepared, or was about to be, for this reason.
+async fn give_up(
+    session: &mut Session,
+    prepared: Prepared,
+    reason: Answer,
+) -> Result<Answer, SessionError> {
+    let answer = abandon(session, prepared.id(), reason).await?;
+    prepared.over();
+    Ok(answer)
+}
+
 /// Rolls back a transaction that cannot commit, whatever its state, for this reason.
 async fn abandon(
     session: &mut Session,
@@ -224,4 +338,15 @@ async fn abandon(
     let end = [format!("XA END '{id}'"), format!("XA ROLLBACK '{id}'")];
     session.run_own(end).await?;
     Ok(reason)
+}
+
+/// What a client is told of a transaction that was not to commit.
+fn refusal(reason: &Refusal) -> Answer {
+    let code = match reason {
+        Refusal::Conflict => return Answer::deadlock(),
+        Refusal::TooLarge(_) => errno::ERROR_DURING_COMMIT,
+        Refusal::Propose(ProposeError::NoQuorum | ProposeError::Stopped) => errno::UNKNOWN_COMMAND,
+        Refusal::Propose(_) => errno::ERROR_DURING_COMMIT,
+    };
+    Answer::refusal(code, reason)
 }

@@ -21,6 +21,16 @@ pub const HANDSHAKE: ErrorCode = ErrorCode::new(1043, b"08S01");
 /// know Galera treat it as "try another node".
 pub const UNKNOWN_COMMAND: ErrorCode = ErrorCode::new(1047, b"08S01");
 
+/// `ER_LOCK_DEADLOCK`: clients run their transaction again.
+pub const DEADLOCK: ErrorCode = ErrorCode::new(1213, b"40001");
+
+/// What servers say with it; some clients read it.
+pub const DEADLOCK_MESSAGE: &str =
+    "Deadlock found when trying to get lock; try restarting transaction";
+
+/// `ER_ERROR_DURING_COMMIT`.
+pub const ERROR_DURING_COMMIT: ErrorCode = ErrorCode::new(1180, b"HY000");
+
 /// `ER_MALFORMED_PACKET`.
 pub const MALFORMED_PACKET: ErrorCode = ErrorCode::new(1835, b"HY000");
 

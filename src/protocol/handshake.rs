@@ -86,6 +86,13 @@ pub fn server_version(greeting: &[u8]) -> &[u8] {
     &version[..end.unwrap_or(version.len())]
 }
 
+/// What the server calls the connection that it greets; 0 if it does not say.
+pub fn connection_id(greeting: &[u8]) -> u32 {
+    let at = 1 + server_version(greeting).len() + 1;
+    let id = greeting.get(at..).and_then(<[u8]>::first_chunk);
+    id.copied().map_or(0, u32::from_le_bytes)
+}
+
 /// Takes what a node cannot carry out of a client's answer and tells what both sides will speak.
 ///
 /// # Errors

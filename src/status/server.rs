@@ -21,6 +21,7 @@ use crate::{
     backend::Captures,
     consensus::{ReplicatedLog, View},
     net::accept,
+    replicator::Replicator,
 };
 
 /// How long a node may take to deliver what its cluster had when it was asked.
@@ -36,6 +37,7 @@ pub struct Source<L> {
     pub cluster: Option<(String, Arc<L>)>,
     /// What the node reads from its server, if it does.
     pub captures: Option<Arc<Captures>>,
+    pub replicator: Option<Arc<Replicator>>,
     pub last_error: LastError,
 }
 
@@ -102,11 +104,14 @@ impl<L: ReplicatedLog> Source<L> {
             };
             return Some(problem.to_owned());
         };
-        let level = timeout(LEVEL_LIMIT, log.committed(index)).await;
-        level.err().map(|_| {
+        if timeout(LEVEL_LIMIT, log.committed(index)).await.is_err() {
             let delivered = log.view().committed;
-            format!("catching up: it has delivered {delivered} of {index} log entries")
-        })
+            let problem =
+                format!("catching up: it has delivered {delivered} of {index} log entries");
+            return Some(problem);
+        }
+        let replicator = self.replicator.as_ref();
+        Some(replicator?.problem()?.to_owned())
     }
 }
 

@@ -22,6 +22,7 @@ impl Port {
     async fn of(cluster: &Cluster, node: usize) -> Self {
         let source = Source {
             captures: None,
+            replicator: None,
             cluster: Some(("test".to_owned(), cluster.node(node).clone())),
             last_error: LastError::default(),
         };

@@ -1,0 +1,231 @@
+//! The applier: brings the write sets of other nodes into this node's server.
+
+mod statements;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::{
+    backend::{Connection, ConnectionError, position},
+    binlog::{Event, EventError},
+    config::Server,
+    id::Seqno,
+    write_set::WriteSet,
+};
+
+use statements::{format_statement, statements};
+
+/// Row events of one `BINLOG` statement, in bytes.
+const STATEMENT_BYTES: usize = 4 << 20;
+
+/// Between two attempts to reach the server.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Errors that a transaction gets because others are in its way, and not because of its rows:
+/// `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`.
+const IN_THE_WAY: [u16; 2] = [1205, 1213];
+
+/// What makes a connection an applier's. Its rows are not captured again, and it takes no locks on
+/// gaps, so that it stands in the way of fewer transactions.
+///
+/// Without autocommit, what comes after a statement that was rolled back is not committed by itself.
+const SETTINGS: [&str; 4] = [
+    "SET SESSION autocommit = 0",
+    "SET SESSION sql_log_bin = 0",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION innodb_lock_wait_timeout = 1",
+];
+
+/// Why a node must stop: its server does not take what others have committed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error(
+        "what was committed from {first} to {last} cannot be applied ({error}): this server's data \
+        are not those of the other nodes; give it a copy of theirs"
+    )]
+    Diverged {
+        first: Seqno,
+        last: Seqno,
+        error: String,
+    },
+    #[error("write set {seqno} cannot be applied: an event in it is damaged: {error}")]
+    Damaged { seqno: Seqno, error: EventError },
+}
+
+/// Write sets that are committed together, in their order.
+#[derive(Debug)]
+pub struct Batch {
+    first: Seqno,
+    last: Seqno,
+    count: usize,
+    bytes: usize,
+    format: Bytes,
+    events: Vec<Event>,
+}
+
+impl Batch {
+    const MAX_COUNT: usize = 64;
+    const MAX_BYTES: usize = 1 << 20;
+
+    /// A batch of one write set.
+    ///
+    /// # Errors
+    /// Its events are damaged.
+    pub fn of(seqno: Seqno, write_set: WriteSet) -> Result<Self, ApplyError> {
+        let mut batch = Self {
+            first: seqno,
+            last: seqno,
+            count: 0,
+            bytes: 0,
+            format: write_set.format.clone(),
+            events: Vec::new(),
+        };
+        batch.push(seqno, write_set)?;
+        Ok(batch)
+    }
+
+    /// Adds a write set that the batch [`accepts`](Self::accepts).
+    ///
+    /// # Errors
+    /// Its events are damaged.
+    pub fn push(&mut self, seqno: Seqno, write_set: WriteSet) -> Result<(), ApplyError> {
+        for bytes in write_set.events {
+            self.bytes += bytes.len();
+            let event = Event::new(bytes);
+            let event = event.map_err(|error| ApplyError::Damaged { seqno, error })?;
+            self.events.push(event);
+        }
+        self.count += 1;
+        self.last = seqno;
+        Ok(())
+    }
+
+    /// Whether a write set may be committed together with these.
+    pub fn accepts(&self, write_set: &WriteSet) -> bool {
+        self.count < Self::MAX_COUNT
+            && self.bytes < Self::MAX_BYTES
+            && self.format == write_set.format
+    }
+
+    /// The seqno of the last write set.
+    pub fn last(&self) -> Seqno {
+        self.last
+    }
+}
+
+/// Applies batches over a connection of its own.
+#[derive(Debug)]
+pub struct Applier {
+    server: Server,
+    session: Option<Session>,
+}
+
+/// A connection that has been made an applier's.
+#[derive(Debug)]
+struct Session {
+    connection: Connection,
+    /// The format that its events were said to have.
+    format: Bytes,
+}
+
+impl Applier {
+    pub fn new(server: Server) -> Self {
+        Self {
+            server,
+            session: None,
+        }
+    }
+
+    /// Applies and commits a batch, with the position that it leads to, through lost connections and
+    /// whatever is in its way.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn apply(&mut self, batch: Batch) -> Result<(), ApplyError> {
+        let Batch {
+            first,
+            last,
+            format,
+            events,
+            ..
+        } = batch;
+        let mut statements = statements(events, STATEMENT_BYTES);
+        statements.push(position::update(last));
+        loop {
+            match self.attempt(&statements, &format, last).await {
+                Ok(()) => return Ok(()),
+                Err(ConnectionError::Server { number, message })
+                    if IN_THE_WAY.contains(&number) =>
+                {
+                    info!(%first, %last, message, "a transaction is in the applier's way");
+                }
+                Err(ConnectionError::Server { number, message }) => {
+                    let error = format!("error {number}: {message}");
+                    return Err(ApplyError::Diverged { first, last, error });
+                }
+                Err(error) => {
+                    warn!(%error, "the applier's connection was lost; trying again");
+                    self.session = None;
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        statements: &[String],
+        format: &Bytes,
+        last: Seqno,
+    ) -> Result<(), ConnectionError> {
+        if self.session.is_none() {
+            let session = Session::open(&self.server).await?;
+            let Session { connection, .. } = self.session.insert(session);
+            // The connection that was lost may have committed.
+            if position::read(connection).await? >= last {
+                return Ok(());
+            }
+        }
+        let session = self.session.as_mut().expect("opened above");
+        session.expect(format).await?;
+        let Session { connection, .. } = session;
+        if let Err(error) = connection.run(statements).await {
+            connection.query("ROLLBACK").await?;
+            return Err(error);
+        }
+        connection.query("COMMIT").await?;
+        Ok(())
+    }
+}
+
+impl Session {
+    async fn open(server: &Server) -> Result<Self, ConnectionError> {
+        let mut connection = Connection::open_for_large_packets(server).await?;
+        for setting in SETTINGS {
+            connection.query(setting).await?;
+        }
+        Ok(Self {
+            connection,
+            format: Bytes::new(),
+        })
+    }
+
+    /// Tells the server how the next events are to be read.
+    async fn expect(&mut self, format: &Bytes) -> Result<(), ConnectionError> {
+        if self.format == *format {
+            return Ok(());
+        }
+        self.connection.query(&format_statement(format)).await?;
+        if !self.connection.is_mariadb() {
+            // The event has set it to what an applier of binlogs needs (error 1782).
+            self.connection
+                .query("SET SESSION gtid_next = 'AUTOMATIC'")
+                .await?;
+        }
+        self.format = format.clone();
+        Ok(())
+    }
+}

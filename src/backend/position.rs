@@ -1,0 +1,57 @@
+//! The saved position: how far in the log this server's data are.
+//!
+//! Each batch of write sets moves it within its own transaction. A client's transaction does not,
+//! but it has its mark.
+
+use std::collections::HashSet;
+
+use super::{Connection, ConnectionError};
+use crate::id::{Seqno, TransactionId};
+
+/// The statement that moves the position.
+pub fn update(seqno: Seqno) -> String {
+    format!("UPDATE trireme.position SET seqno = {seqno}")
+}
+
+/// Reads the position.
+///
+/// # Errors
+/// The connection fails.
+pub async fn read(connection: &mut Connection) -> Result<Seqno, ConnectionError> {
+    let rows = connection
+        .query("SELECT seqno FROM trireme.position")
+        .await?;
+    let seqno = rows.first().and_then(|row| row.text(0)?.parse().ok());
+    seqno
+        .map(Seqno)
+        .ok_or(ConnectionError::Malformed("the position"))
+}
+
+/// The transactions whose marks are on the server: of each slot the last one, and the last one of
+/// those that were ordered.
+///
+/// # Errors
+/// The connection fails.
+pub async fn marks(connection: &mut Connection) -> Result<HashSet<TransactionId>, ConnectionError> {
+    let rows = connection
+        .query("SELECT txn, previous FROM trireme.mark")
+        .await?;
+    let names = rows.iter().flat_map(|row| [row.text(0), row.text(1)]);
+    Ok(names
+        .flatten()
+        .filter_map(|name| name.parse().ok())
+        .collect())
+}
+
+/// The transaction whose mark is in a slot.
+///
+/// # Errors
+/// The connection fails.
+pub async fn mark(
+    connection: &mut Connection,
+    slot: u32,
+) -> Result<Option<TransactionId>, ConnectionError> {
+    let sql = format!("SELECT txn FROM trireme.mark WHERE slot = {slot}");
+    let rows = connection.query(&sql).await?;
+    Ok(rows.first().and_then(|row| row.text(0)?.parse().ok()))
+}

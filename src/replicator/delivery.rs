@@ -1,0 +1,156 @@
+//! Does what the log says, in its order.
+
+use std::convert::Infallible;
+
+use futures::FutureExt;
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::{
+    Outcome, ReplicationFailure, Replicator, Turn, Waiting,
+    entry::Assembly,
+    order::Action,
+    prepared::{Decision, decide},
+    recovery::{Recovered, recover},
+};
+use crate::{
+    applier::{Applier, Batch},
+    consensus::{Delivered, ReplicatedLog},
+    id::Seqno,
+    write_set::WriteSet,
+};
+
+/// The one reader of the log that acts on it.
+struct Delivery<'a> {
+    replicator: &'a Replicator,
+    recovered: Recovered,
+    assembly: Assembly,
+    applier: Applier,
+    /// What is to be applied before anything else is done.
+    batch: Option<Batch>,
+}
+
+impl Replicator {
+    /// Delivers the log to this node's server, which has been prepared for it: first what the
+    /// server lacks, then what comes.
+    ///
+    /// # Errors
+    /// It ends only when the node must stop.
+    pub async fn deliver(&self) -> ReplicationFailure {
+        match self.deliver_all().await {
+            Ok(never) => match never {},
+            Err(failure) => failure,
+        }
+    }
+
+    async fn deliver_all(&self) -> Result<Infallible, ReplicationFailure> {
+        let recovered = recover(&self.log, &self.server).await?;
+        let mut deliveries = self.log.deliveries(0);
+        let mut delivery = Delivery {
+            replicator: self,
+            recovered,
+            assembly: Assembly::default(),
+            applier: Applier::new(self.server.clone()),
+            batch: None,
+        };
+        loop {
+            let delivered = if delivery.batch.is_none() {
+                deliveries.next().await?
+            } else if let Some(delivered) = deliveries.next().now_or_never() {
+                delivered?
+            } else {
+                delivery.apply().await?;
+                continue;
+            };
+            delivery.take(delivered).await?;
+        }
+    }
+}
+
+impl Delivery<'_> {
+    async fn take(&mut self, delivered: Delivered) -> Result<(), ReplicationFailure> {
+        let Delivered { index, body, .. } = delivered;
+        let seqno = Seqno(index);
+        let entry = self.assembly.take(&body);
+        let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
+        if let Some(entry) = entry {
+            let action = self.replicator.lock().order.deliver(seqno, entry);
+            if seqno > self.recovered.position {
+                self.act(seqno, action).await?;
+            } else {
+                self.replicator.lock().order.applied(seqno);
+            }
+        }
+        if index == self.recovered.end.0 {
+            self.apply().await?;
+            self.replicator.is_synced.send_replace(true);
+            info!("the node has what its cluster has");
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, seqno: Seqno, action: Action) -> Result<(), ReplicationFailure> {
+        match action {
+            Action::Nothing => {}
+            Action::Commit(write_set) => {
+                self.apply().await?;
+                self.commit(seqno, write_set).await?;
+            }
+            Action::Apply { write_set, doomed } => {
+                for id in doomed {
+                    self.replicator.roll_back(id);
+                }
+                self.add(seqno, write_set).await?;
+            }
+            Action::RollBack(id) => self.replicator.roll_back(id),
+        }
+        Ok(())
+    }
+
+    /// Gives a transaction of this node its turn, and waits until it is committed.
+    async fn commit(
+        &mut self,
+        seqno: Seqno,
+        write_set: WriteSet,
+    ) -> Result<(), ReplicationFailure> {
+        let waiting = {
+            let mut state = self.replicator.lock();
+            state.order.committing(seqno);
+            state.waiting.remove(&write_set.id)
+        };
+        let Waiting { held, answer } = waiting.expect("it waits for as long as it is in order");
+        held.slot.set_ordered(held.id);
+        let (committed, is_committed) = oneshot::channel();
+        // A session that has gone drops its turn.
+        let _ = answer.send(Outcome::Commit(Turn { committed }));
+        if is_committed.await.is_err()
+            && decide(&self.replicator.server, &held, Decision::Commit).await == Decision::RollBack
+        {
+            self.add(seqno, write_set).await?;
+            self.apply().await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a write set into the batch.
+    async fn add(&mut self, seqno: Seqno, write_set: WriteSet) -> Result<(), ReplicationFailure> {
+        match &mut self.batch {
+            Some(batch) if batch.accepts(&write_set) => batch.push(seqno, write_set)?,
+            _ => {
+                self.apply().await?;
+                self.batch = Some(Batch::of(seqno, write_set)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits the batch.
+    async fn apply(&mut self) -> Result<(), ReplicationFailure> {
+        if let Some(batch) = self.batch.take() {
+            let last = batch.last();
+            self.applier.apply(batch).await?;
+            self.replicator.lock().order.applied(last);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,242 @@
+//! What the nodes of a cluster say to each other through the log, and how it becomes the bodies of
+//! the log's entries.
+//!
+//! | bytes of a body | field |
+//! |---|---|
+//! | 1 | 0: whole; 1: a part |
+//! | … | whole: the entry, in postcard's format |
+//! | … | a part: its [`PartHead`], in postcard's format |
+//! | … | and its share of the entry's bytes |
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    consensus::MAX_BODY_BYTES,
+    id::{NodeId, TransactionId},
+    write_set::WriteSet,
+};
+
+/// The largest entry, in bytes; it must fit into the memory of every node.
+pub(super) const MAX_ENTRY_BYTES: usize = 256 << 20;
+
+/// More than the head of a part takes.
+const HEAD_BYTES: usize = 64;
+
+const WHOLE: u8 = 0;
+const PART: u8 = 1;
+
+/// An entry of the log, put together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Entry {
+    /// To be certified, and committed where it passes.
+    WriteSet(WriteSet),
+    /// Nothing of an earlier start of this node comes after this.
+    Started { node: NodeId, incarnation: u64 },
+    /// Nothing more of this transaction comes: its parts are for nothing.
+    Abandoned(TransactionId),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PartHead {
+    id: TransactionId,
+    number: u32,
+    count: u32,
+}
+
+/// An entry that cannot be replicated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("its write set of {0} bytes is larger than {MAX_ENTRY_BYTES}; change fewer rows at once")]
+pub struct TooLarge(pub usize);
+
+/// A body of the log that is no entry of this version.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is malformed, or of a newer Trireme")]
+pub struct Malformed;
+
+impl Entry {
+    /// The bodies that stand for this entry. Parts may be delivered in any order, with other
+    /// entries between them.
+    ///
+    /// # Errors
+    /// The entry is too large.
+    pub(super) fn bodies(&self) -> Result<Vec<Bytes>, TooLarge> {
+        let whole = encode(self, vec![WHOLE]);
+        if whole.len() > MAX_ENTRY_BYTES {
+            return Err(TooLarge(whole.len()));
+        }
+        let Self::WriteSet(WriteSet { id, .. }) = *self else {
+            return Ok(vec![whole.into()]);
+        };
+        if whole.len() <= MAX_BODY_BYTES {
+            return Ok(vec![whole.into()]);
+        }
+        let parts = whole[1..].chunks(MAX_BODY_BYTES - HEAD_BYTES);
+        let count = parts.len() as u32;
+        let parts = parts.zip(0..).map(|(share, number)| {
+            let mut body = encode(&PartHead { id, number, count }, vec![PART]);
+            body.extend(share);
+            body.into()
+        });
+        Ok(parts.collect())
+    }
+}
+
+/// Appends a value in postcard's format.
+fn encode(value: &impl Serialize, bytes: Vec<u8>) -> Vec<u8> {
+    postcard::to_extend(value, bytes).expect("a vector takes all that is written to it")
+}
+
+/// Entries of which not all parts were delivered.
+#[derive(Debug, Default)]
+pub(super) struct Assembly(HashMap<TransactionId, Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    shares: Vec<Option<Bytes>>,
+    missing: usize,
+}
+
+impl Assembly {
+    /// Takes the next body of the log; gives the entry that it completes.
+    ///
+    /// # Errors
+    /// The body is none that a node of this version makes.
+    pub(super) fn take(&mut self, body: &Bytes) -> Result<Option<Entry>, Malformed> {
+        let entry = match body.split_first() {
+            Some((&WHOLE, entry)) => postcard::from_bytes(entry).map_err(|_| Malformed)?,
+            Some((&PART, part)) => match self.part(body, part)? {
+                Some(entry) => entry,
+                None => return Ok(None),
+            },
+            _ => return Err(Malformed),
+        };
+        match entry {
+            Entry::Started { node, incarnation } => {
+                self.0
+                    .retain(|id, _| id.node != node || id.incarnation >= incarnation);
+            }
+            Entry::Abandoned(id) => {
+                self.0.remove(&id);
+            }
+            Entry::WriteSet(_) => {}
+        }
+        Ok(Some(entry))
+    }
+
+    fn part(&mut self, body: &Bytes, part: &[u8]) -> Result<Option<Entry>, Malformed> {
+        let head = postcard::take_from_bytes(part);
+        let (PartHead { id, number, count }, share) = head.map_err(|_| Malformed)?;
+        let limit = MAX_ENTRY_BYTES.div_ceil(MAX_BODY_BYTES - HEAD_BYTES);
+        if count as usize > limit {
+            return Err(Malformed);
+        }
+        let parts = self.0.entry(id).or_insert_with(|| Parts {
+            shares: vec![None; count as usize],
+            missing: count as usize,
+        });
+        let place = parts.shares.get_mut(number as usize).ok_or(Malformed)?;
+        if place.replace(body.slice_ref(share)).is_some() {
+            return Err(Malformed);
+        }
+        parts.missing -= 1;
+        if parts.missing > 0 {
+            return Ok(None);
+        }
+        let parts = self.0.remove(&id).expect("its last part was just added");
+        let shares: Vec<_> = parts.shares.into_iter().flatten().collect();
+        let entry = postcard::from_bytes(&shares.concat()).map_err(|_| Malformed)?;
+        Ok(Some(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        id::Seqno,
+        write_set::{Key, KeyHash, Mode},
+    };
+
+    fn id(incarnation: u64, number: u64) -> TransactionId {
+        TransactionId {
+            node: 7.into(),
+            incarnation,
+            number,
+        }
+    }
+
+    fn write_set(number: u64, bytes: usize) -> Entry {
+        Entry::WriteSet(WriteSet {
+            id: id(1, number),
+            last_seen: Seqno(9),
+            keys: vec![Key {
+                hash: KeyHash([3; 16]),
+                mode: Mode::Update,
+            }],
+            format: Bytes::from_static(b"format"),
+            events: vec![vec![number as u8; bytes].into()],
+        })
+    }
+
+    #[test]
+    fn entries_come_back_whole_whatever_the_order_of_their_parts() {
+        let large = write_set(1, 3 * MAX_BODY_BYTES);
+        let other = write_set(2, 2 * MAX_BODY_BYTES);
+        let mut bodies = large.bodies().unwrap();
+        bodies.extend(other.bodies().unwrap());
+        assert_eq!(bodies.len(), 7);
+        assert!(bodies.iter().all(|body| body.len() <= MAX_BODY_BYTES));
+        bodies.swap(0, 6);
+        let mut assembly = Assembly::default();
+        let entries = bodies
+            .iter()
+            .filter_map(|body| assembly.take(body).unwrap());
+        let entries: Vec<_> = entries.collect();
+        // Too much to print.
+        assert!(entries == [other, large]);
+        assert!(assembly.0.is_empty());
+    }
+
+    #[test]
+    fn small_entries_are_one_body() {
+        let started = Entry::Started {
+            node: 3.into(),
+            incarnation: 4,
+        };
+        for entry in [write_set(1, 100), started, Entry::Abandoned(id(1, 2))] {
+            let bodies = entry.bodies().unwrap();
+            assert_eq!(bodies.len(), 1);
+            assert_eq!(Assembly::default().take(&bodies[0]), Ok(Some(entry)));
+        }
+        let bytes = MAX_ENTRY_BYTES;
+        assert!(write_set(1, bytes).bodies().is_err());
+    }
+
+    #[test]
+    fn parts_that_nothing_comes_of_are_dropped() {
+        let abandoned = Entry::Abandoned(id(1, 1));
+        let restarted = Entry::Started {
+            node: 7.into(),
+            incarnation: 2,
+        };
+        for end in [abandoned, restarted] {
+            let mut assembly = Assembly::default();
+            let parts = write_set(1, 2 * MAX_BODY_BYTES).bodies().unwrap();
+            assert_eq!(assembly.take(&parts[0]), Ok(None));
+            assembly.take(&end.bodies().unwrap()[0]).unwrap();
+            assert!(assembly.0.is_empty());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(body: Vec<u8>) {
+            let _ = Assembly::default().take(&body.into());
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What the order of the log means for the transactions of this node and for the write sets of the
+//! others.
+//!
+//! Pure: it is told what is proposed, delivered and committed, and says what is to be done.
+
+use std::collections::HashMap;
+
+use super::entry::Entry;
+use crate::{
+    certification::{Certification, Verdict},
+    id::{Seqno, TransactionId},
+    write_set::{Key, KeyHash, Mode, WriteSet},
+};
+
+/// What is to be done about an entry, when all before it is done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Nothing,
+    /// A transaction that this node holds prepared: commit it.
+    Commit(WriteSet),
+    /// Apply the write set and commit it. The transactions of this node that it conflicts with can
+    /// no longer commit: roll them back, or they stand in its way.
+    Apply {
+        write_set: WriteSet,
+        doomed: Vec<TransactionId>,
+    },
+    /// A transaction that this node holds prepared: roll it back.
+    RollBack(TransactionId),
+}
+
+/// The order as one node sees it.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    certification: Certification,
+    /// The transactions of this node that are prepared and proposed, with their keys.
+    local: HashMap<TransactionId, Vec<Key>>,
+    /// The keys of write sets that are to be applied and are not committed yet.
+    applying: HashMap<KeyHash, Mode>,
+    /// All up to here is committed on this node's server, or about to be and holds its locks.
+    seen: Seqno,
+}
+
+impl Order {
+    /// Takes in a transaction that is prepared, before it is proposed; gives the `last_seen` of its
+    /// write set.
+    ///
+    /// # Errors
+    /// It conflicts with a write set that is being applied, and stands in its way.
+    pub(super) fn prepared(&mut self, id: TransactionId, keys: &[Key]) -> Result<Seqno, InTheWay> {
+        if conflict(keys, |hash| self.applying.get(&hash).copied()) {
+            return Err(InTheWay);
+        }
+        self.local.insert(id, keys.to_vec());
+        Ok(self.seen)
+    }
+
+    /// Forgets a transaction that will not be ordered, or that is to be rolled back before it is.
+    pub(super) fn withdraw(&mut self, id: TransactionId) {
+        self.local.remove(&id);
+    }
+
+    /// Takes the next entry of the log.
+    pub(super) fn deliver(&mut self, seqno: Seqno, entry: Entry) -> Action {
+        let write_set = match entry {
+            Entry::WriteSet(write_set) => write_set,
+            Entry::Abandoned(id) if self.local.remove(&id).is_some() => {
+                return Action::RollBack(id);
+            }
+            Entry::Abandoned(_) | Entry::Started { .. } => return Action::Nothing,
+        };
+        let WriteSet {
+            id,
+            last_seen,
+            ref keys,
+            ..
+        } = write_set;
+        let verdict = self.certification.certify(seqno, last_seen, keys);
+        let is_local = self.local.remove(&id).is_some();
+        match (verdict, is_local) {
+            (Verdict::Commit, true) => Action::Commit(write_set),
+            (Verdict::Commit, false) => {
+                for Key { hash, mode } in keys {
+                    let known = self.applying.entry(*hash).or_insert(*mode);
+                    *known = (*known).max(*mode);
+                }
+                let doomed = self.doom(keys);
+                Action::Apply { write_set, doomed }
+            }
+            (Verdict::Conflict(_), true) => Action::RollBack(id),
+            (Verdict::Conflict(_), false) => Action::Nothing,
+        }
+    }
+
+    /// A transaction of this node is about to commit, and holds its locks until it has.
+    pub(super) fn committing(&mut self, seqno: Seqno) {
+        self.seen = seqno;
+    }
+
+    /// The write sets that were to be applied are committed, up to this one.
+    pub(super) fn applied(&mut self, seqno: Seqno) {
+        self.seen = seqno;
+        self.applying.clear();
+    }
+
+    /// The transactions of this node that cannot pass certification any more.
+    fn doom(&mut self, keys: &[Key]) -> Vec<TransactionId> {
+        let mode_of = |hash| {
+            let at = keys.binary_search_by_key(&hash, |key| key.hash).ok()?;
+            Some(keys[at].mode)
+        };
+        let local = self.local.iter();
+        let doomed = local.filter(|(_, keys)| conflict(keys, mode_of));
+        let doomed: Vec<_> = doomed.map(|(id, _)| *id).collect();
+        for id in &doomed {
+            self.local.remove(id);
+        }
+        doomed
+    }
+}
+
+/// A transaction stands in the way of a write set that committed before it and that it has not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InTheWay;
+
+fn conflict(keys: &[Key], other: impl Fn(KeyHash) -> Option<Mode>) -> bool {
+    let with = |key: &Key| other(key.hash).is_some_and(|mode| mode.conflicts_with(key.mode));
+    keys.iter().any(with)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn id(node: u64, number: u64) -> TransactionId {
+        TransactionId {
+            node: node.into(),
+            incarnation: 1,
+            number,
+        }
+    }
+
+    fn keys(hashes: &[u8]) -> Vec<Key> {
+        let key = |hash: &u8| Key {
+            hash: KeyHash([*hash; 16]),
+            mode: Mode::Exclusive,
+        };
+        hashes.iter().map(key).collect()
+    }
+
+    fn write_set(id: TransactionId, last_seen: Seqno, hashes: &[u8]) -> WriteSet {
+        WriteSet {
+            id,
+            last_seen,
+            keys: keys(hashes),
+            format: Bytes::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn deliver(
+        order: &mut Order,
+        seqno: u64,
+        id: TransactionId,
+        seen: u64,
+        hashes: &[u8],
+    ) -> Action {
+        let write_set = write_set(id, Seqno(seen), hashes);
+        order.deliver(Seqno(seqno), Entry::WriteSet(write_set))
+    }
+
+    #[test]
+    fn transactions_commit_where_they_are_and_are_applied_elsewhere() {
+        let mut order = Order::default();
+        assert_eq!(order.prepared(id(1, 1), &keys(&[1])), Ok(Seqno(0)));
+        let action = deliver(&mut order, 5, id(1, 1), 0, &[1]);
+        assert_eq!(action, Action::Commit(write_set(id(1, 1), Seqno(0), &[1])));
+        order.committing(Seqno(5));
+        let action = deliver(&mut order, 6, id(2, 1), 5, &[1]);
+        assert!(matches!(action, Action::Apply { ref doomed, .. } if doomed.is_empty()));
+        order.applied(Seqno(6));
+        assert_eq!(order.prepared(id(1, 2), &keys(&[1])), Ok(Seqno(6)));
+        // What an earlier start of this node, or a session that has gone, has left.
+        let action = deliver(&mut order, 7, id(1, 9), 6, &[2]);
+        assert!(matches!(action, Action::Apply { .. }));
+    }
+
+    #[test]
+    fn who_stands_in_the_way_is_doomed_and_never_commits() {
+        let mut order = Order::default();
+        order.prepared(id(1, 1), &keys(&[1, 2])).unwrap();
+        order.prepared(id(1, 2), &keys(&[3])).unwrap();
+        match deliver(&mut order, 5, id(2, 1), 0, &[2]) {
+            Action::Apply { doomed, .. } => assert_eq!(doomed, [id(1, 1)]),
+            other => panic!("{other:?}"),
+        }
+        // Prepared before the write set is applied, proposed after it was ordered.
+        assert_eq!(order.prepared(id(1, 3), &keys(&[2])), Err(InTheWay));
+        let action = deliver(&mut order, 6, id(1, 1), 0, &[1, 2]);
+        assert_eq!(action, Action::Nothing);
+        let action = deliver(&mut order, 7, id(1, 2), 0, &[3]);
+        assert_eq!(action, Action::Commit(write_set(id(1, 2), Seqno(0), &[3])));
+        order.applied(Seqno(5));
+        assert_eq!(order.prepared(id(1, 4), &keys(&[2])), Ok(Seqno(5)));
+    }
+
+    #[test]
+    fn the_loser_is_rolled_back_where_it_is_and_nothing_elsewhere() {
+        let mut order = Order::default();
+        deliver(&mut order, 5, id(2, 1), 0, &[1]);
+        order.applied(Seqno(5));
+        order.prepared(id(1, 1), &keys(&[1])).unwrap();
+        let action = deliver(&mut order, 6, id(1, 1), 0, &[1]);
+        assert_eq!(action, Action::RollBack(id(1, 1)));
+        assert_eq!(deliver(&mut order, 7, id(2, 2), 0, &[1]), Action::Nothing);
+    }
+}
