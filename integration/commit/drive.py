@@ -1,0 +1,243 @@
+"""Writes through the nodes of a sandbox and looks at their servers.
+
+    drive.py PORT PART [ARGUMENT…]
+
+Definitions are not replicated yet: `everywhere` runs them on each node.
+"""
+
+import random
+import sys
+import threading
+import time
+
+import pymysql
+from pymysql.constants import CLIENT
+
+PORT = int(sys.argv[1])
+NODES = (1, 2, 3)
+DEADLOCK, DUPLICATE = 1213, 1062
+MULTI = CLIENT.MULTI_STATEMENTS
+
+
+def connect(port, **options):
+    return pymysql.connect(host="127.0.0.1", port=port, user="root", charset="utf8mb4", **options)
+
+
+def node(number, **options):
+    return connect(PORT + number, **options)
+
+
+def run(connection, *statements):
+    rows = ()
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            rows = cursor.fetchall()
+    return rows
+
+
+def everywhere(*statements):
+    for number in NODES:
+        with node(number, autocommit=True) as connection:
+            run(connection, *statements)
+
+
+def tables_of(connection):
+    return run(
+        connection,
+        "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
+        "AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme')",
+    )
+
+
+def checksums(number):
+    with connect(PORT + 300 + number) as server:
+        names = [f"`{schema}`.`{table}`" for schema, table in tables_of(server)]
+        return dict(run(server, "CHECKSUM TABLE " + ", ".join(names)))
+
+
+def expect_equal():
+    """Waits until the servers' tables are equal: a commit is applied elsewhere soon after."""
+    deadline = time.time() + 10
+    while True:
+        first, *others = [checksums(number) for number in NODES]
+        if first and None not in first.values() and all(other == first for other in others):
+            return len(first)
+        if time.time() > deadline:
+            sys.exit(f"FAILED: the servers differ: {first} {others}")
+        time.sleep(0.05)
+
+
+def kinds():
+    """Every way to write, on every node."""
+    everywhere(
+        "DROP DATABASE IF EXISTS kinds",
+        "CREATE DATABASE kinds CHARACTER SET utf8mb4",
+        "USE kinds",
+        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(200) CHARACTER SET utf8mb4, n DECIMAL(9,3), b LONGBLOB)",
+        "CREATE TABLE nokey (v INT, w VARCHAR(40))",
+        "CREATE TABLE parent (id INT PRIMARY KEY, u INT UNIQUE)",
+        "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
+        "CREATE TABLE log (n INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200))",
+        "CREATE TRIGGER t_log AFTER INSERT ON t FOR EACH ROW INSERT INTO log (n, what) VALUES (NEW.id, NEW.v)",
+        "CREATE PROCEDURE twice(a INT) BEGIN INSERT INTO t VALUES (a, 'once', 1, NULL), (a + 1, 'twice', 2, NULL); END",
+    )
+    for number in NODES:
+        base = number * 1000
+        with node(number, database="kinds", autocommit=True, client_flag=MULTI) as alone:
+            run(alone, f"INSERT INTO t VALUES ({base}, 'auto\U0001f600', 1.5, NULL), ({base + 1}, '', -1, 'x')")
+            run(alone, f"UPDATE t SET v = CONCAT(v, RAND(), UUID()) WHERE id >= {base}")
+            run(alone, f"INSERT INTO nokey VALUES ({base}, 'a'), ({base}, 'a'), ({base + 1}, NULL)")
+            run(alone, f"DELETE FROM nokey WHERE v = {base} LIMIT 1")
+            run(alone, f"UPDATE nokey SET w = NOW(6) WHERE v = {base + 1}")
+            run(alone, f"CALL twice({base + 10})")
+            run(alone, f"INSERT INTO parent VALUES ({base}, {base}), ({base + 1}, NULL)")
+            run(alone, f"INSERT INTO child VALUES ({base}, {base}), ({base + 1}, {base + 1}), ({base + 2}, NULL)")
+            run(alone, f"DELETE FROM parent WHERE id = {base}")
+            run(alone, f"INSERT INTO t VALUES ({base + 20}, 'm', 0, NULL); UPDATE t SET n = 9 WHERE id = {base + 20}")
+            run(alone, f"INSERT INTO t SELECT id + 30, v, n, b FROM t WHERE id = {base}")
+            run(alone, f"INSERT INTO t VALUES ({base + 40}, 'large', 0, REPEAT('x', 3000000))")
+            run(alone, "UPDATE t SET n = 1 WHERE id = -1")
+        with node(number, database="kinds", autocommit=False) as together:
+            run(together, f"INSERT INTO t VALUES ({base + 50}, 'a', 1, NULL)", f"DELETE FROM t WHERE id = {base + 1}")
+            together.commit()
+            run(together, f"INSERT INTO t VALUES ({base + 60}, 'rolled back', 1, NULL)")
+            together.rollback()
+            run(together, f"INSERT INTO t VALUES ({base + 70}, 'kept', 1, NULL)", "SAVEPOINT s")
+            run(together, f"INSERT INTO t VALUES ({base + 71}, 'gone', 1, NULL)", "ROLLBACK TO s")
+            together.commit()
+    tables = expect_equal()
+    rows = [run(node(number), "SELECT COUNT(*) FROM kinds.t")[0][0] for number in NODES]
+    assert rows == [3 * 8] * 3, rows
+    print(f"every kind of write, on each of three nodes: {tables} tables equal, {rows[0]} rows in the first")
+
+
+def race(first, second, statements):
+    """Runs one transaction on each connection, at random times; gives what became of them."""
+    results = [None, None]
+
+    def commit(at, connection):
+        time.sleep(random.random() * 0.004)
+        try:
+            run(connection, statements[at])
+            time.sleep(random.random() * 0.004)
+            connection.commit()
+            results[at] = "committed"
+        except pymysql.err.MySQLError as error:
+            results[at] = error.args[0]
+            connection.rollback()
+
+    threads = [threading.Thread(target=commit, args=pair) for pair in enumerate((first, second))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def conflicts(rounds):
+    """Two sessions on two nodes want the same thing, and exactly one gets it."""
+    everywhere(
+        "DROP DATABASE IF EXISTS conflicts",
+        "CREATE DATABASE conflicts",
+        "CREATE TABLE conflicts.t (id INT PRIMARY KEY, v INT, u VARCHAR(20) CHARACTER SET utf8mb4 UNIQUE)",
+    )
+    with node(1, autocommit=True) as one:
+        run(one, f"INSERT INTO conflicts.t VALUES {', '.join(f'({n}, 0, NULL)' for n in range(0, int(rounds), 3))}")
+    expect_equal()
+    counts = {}
+    first, second = node(1, database="conflicts"), node(2, database="conflicts")
+    for n in range(int(rounds)):
+        kind = ("update", "insert", "unique")[n % 3]
+        row, other = 10_000 + n, 20_000 + n
+        statements = {
+            # Only the first to come finds the row as it was.
+            "update": [f"UPDATE t SET v = {who} WHERE id = {n} AND v = 0" for who in (1, 2)],
+            "insert": [f"INSERT INTO t VALUES ({row}, {who}, NULL)" for who in (1, 2)],
+            "unique": [f"INSERT INTO t VALUES ({row}, 1, 'u{n}')", f"INSERT INTO t VALUES ({other}, 2, 'U{n} ')"],
+        }[kind]
+        results = race(first, second, statements)
+        allowed = {"update": (DEADLOCK,), "insert": (DEADLOCK, DUPLICATE), "unique": (DEADLOCK, DUPLICATE)}[kind]
+        winners = results.count("committed")
+        loser = next((result for result in results if result != "committed"), None)
+        if winners == 2 and kind == "update":
+            # The second came after the first had committed, and has changed nothing.
+            loser = "nothing to change"
+        elif winners != 1 or loser not in allowed:
+            sys.exit(f"FAILED: round {n}, {kind}: {results}")
+        counts[(kind, loser)] = counts.get((kind, loser), 0) + 1
+    expect_equal()
+    with node(3) as third:
+        winners = run(third, "SELECT COUNT(*) FROM conflicts.t WHERE id < 10000 AND v = 0")
+    assert winners == ((0,),), winners
+    print(f"{rounds} conflicts, one winner each; the losers: {counts}")
+
+
+def equal_values():
+    """What one node takes for equal must conflict with it on another."""
+    columns = {
+        "utf8mb4_general_ci": [("a", "A"), ("\u00e9", "e"), ("x", "x  ")],
+        "utf8mb4_unicode_ci": [("stra\u00dfe", "STRASSE"), ("\u00f1", "N"), ("a\u00a0", "a")],
+        "utf8mb4_bin": [("a", "a ")],
+        "latin1_swedish_ci": [("\u00fc", "Y"), ("\u00e5", "\u00c5")],
+        "ascii_bin": [("a", "a   ")],
+        "utf8mb4_nopad_bin": [("a", "a")],
+        "utf8mb4_uca1400_ai_ci": [("\u00c5ngstr\u00f6m", "angstrom"), ("a", "A ")],
+        "utf8mb4_uca1400_as_cs": [("a", "a ")],
+        "binary": [("a", "a")],
+    }
+    with node(1) as connection:
+        known = {name for name, in run(connection, "SELECT collation_name FROM information_schema.collations")}
+        full = {name for name, in run(connection, "SELECT 'binary' UNION SELECT full_collation_name FROM "
+                                      "information_schema.collation_character_set_applicability")}
+    first, second = node(1), node(2)
+    pairs = 0
+    for collation, values in columns.items():
+        if collation not in known | full:
+            continue
+        character_set = collation.split("_")[0]
+        kind = "VARBINARY(30)" if collation == "binary" else (
+            f"VARCHAR(30) CHARACTER SET {character_set} COLLATE {collation}")
+        for prefix in ("", "(3)"):
+            everywhere(
+                "CREATE DATABASE IF NOT EXISTS equal_values",
+                "DROP TABLE IF EXISTS equal_values.t",
+                f"CREATE TABLE equal_values.t (id INT PRIMARY KEY, v {kind}, UNIQUE (v{prefix}))",
+            )
+            pairs_here = values + ([("abcd", "abce")] if prefix else [])
+            for at, (one, other) in enumerate(pairs_here):
+                run(first, "DELETE FROM equal_values.t")
+                first.commit()
+                expect_equal()
+                with first.cursor() as a, second.cursor() as b:
+                    a.execute(f"INSERT INTO equal_values.t VALUES ({2 * at}, %s)", one)
+                    b.execute(f"INSERT INTO equal_values.t VALUES ({2 * at + 1}, %s)", other)
+                first.commit()
+                try:
+                    second.commit()
+                    sys.exit(f"FAILED: {collation}: {one!r} and {other!r} have both committed")
+                except pymysql.err.MySQLError as error:
+                    assert error.args[0] == DEADLOCK, error
+                pairs += 1
+    print(f"{pairs} pairs of equal values in {len(columns)} collations conflict")
+
+
+def write(*numbers):
+    everywhere_if_missing = "CREATE TABLE IF NOT EXISTS conflicts.w (id BIGINT PRIMARY KEY AUTO_INCREMENT, v INT)"
+    for number in numbers:
+        with node(int(number), autocommit=True) as connection:
+            run(connection, everywhere_if_missing)
+    for number in numbers:
+        with node(int(number), autocommit=True, database="conflicts") as connection:
+            for n in range(100):
+                run(connection, f"INSERT INTO w VALUES ({time.time_ns()}, {n})")
+
+
+PARTS = {
+    "kinds": kinds,
+    "conflicts": conflicts,
+    "equal_values": equal_values,
+    "write": write,
+    "checksums": lambda: print(f"{expect_equal()} tables equal on all servers"),
+}
+PARTS[sys.argv[2]](*sys.argv[3:])

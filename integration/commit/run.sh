@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The promise: what commits on one of three nodes is on all of them, and of two transactions that conflict
+# the first to commit wins.
+. "$(dirname "$0")/../lib.sh"
+port=34180
+build
+install mariadb-server mariadb-client python3-pymysql
+
+say "starting three servers and nodes"
+start_sandbox $port --nodes 3 >/dev/null
+drive() { /usr/bin/python3 "$(dirname "$0")/drive.py" $port "$@"; }
+
+drive kinds
+drive conflicts 300
+drive equal_values
+
+say "a node that was killed has what the others committed meanwhile when it is back"
+node=$(cat "$BOX/node3/trireme.pid")
+drive write 1 2 3
+kill -9 "$node"
+rm "$BOX/node3/trireme.pid"
+drive write 1 2
+start_sandbox $port --nodes 3 >/dev/null
+drive write 3
+drive checksums
+say "commit: passed"
