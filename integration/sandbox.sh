@@ -14,8 +14,22 @@ say "starting three servers, and a node beside each"
 start_sandbox $port
 say "the cluster, as node 2 sees it"
 status 2
-say "a statement through each node, which today is its server's alone: nothing is replicated yet"
-for i in 1 2 3; do sql $((port + i)) "SELECT 'node $i stands before server', @@server_id, @@version"; done
+say "a table; definitions are not replicated yet, so on each node"
+for i in 1 2 3; do sql $((port + i)) "CREATE DATABASE shop; CREATE TABLE shop.stock (item VARCHAR(20) PRIMARY KEY, pieces INT)"; done
+say "a row written on each node, read on each"
+for i in 1 2 3; do sql $((port + i)) "INSERT INTO shop.stock VALUES ('item $i', 10)"; done
+rows() { sql $((port + $1)) "SELECT GROUP_CONCAT(item, ': ', pieces ORDER BY item SEPARATOR ', ') FROM shop.stock"; }
+everywhere() { [ "$(rows 1)" = "$1" ] && [ "$(rows 2)" = "$1" ] && [ "$(rows 3)" = "$1" ]; }
+eventually 5 everywhere "item 1: 10, item 2: 10, item 3: 10" || fail "the nodes differ: $(rows 1) / $(rows 2) / $(rows 3)"
+for i in 1 2 3; do say "  node $i: $(rows $i)"; done
+say "nodes 1 and 2 take pieces of the same item at once: the first to commit wins, the other is told to try again"
+take() { sql $((port + $1)) "BEGIN; UPDATE shop.stock SET pieces = pieces - $2 WHERE item = 'item 1'; DO SLEEP(0.5); COMMIT" 2>&1 && echo "committed"; }
+take 1 1 >"$SCRATCH/take1" & first=$!
+take 2 2 >"$SCRATCH/take2" & second=$!
+wait $first || true
+wait $second || true
+for i in 1 2; do say "  node $i: $(cat "$SCRATCH/take$i")"; done
+[ "$(cat "$SCRATCH"/take? | grep -c committed)" = 1 ] || fail "not one winner"
 old=$(leader 2)
 victim=$(($(cut -d: -f2 <<<"$old") - port - 200))
 other=$((victim % 3 + 1))
@@ -24,9 +38,13 @@ kill -9 "$(cat "$BOX/node$victim/trireme.pid")"
 led_by_another() { [ -n "$(leader $other)" ] && [ "$(leader $other)" != "$old" ] && status $other >/dev/null; }
 eventually 10 led_by_another || fail "no new leader: $(status $other)"
 status $other
-say "starting it again"
+say "writing on, on node $other"
+sql $((port + other)) "INSERT INTO shop.stock VALUES ('item 4', 10)"
+say "starting node $victim again: it catches up"
 start_sandbox $port >/dev/null
 status $victim
+eventually 5 everywhere "$(rows $other)" || fail "node $victim lacks what was committed: $(rows $victim)"
+say "  node $victim: $(rows $victim)"
 say "connect with: mariadb -uroot -h127.0.0.1 -P$((port + 1))   (or +2, +3)"
 [ "${1:-}" = --check ] && exit 0
 say "Ctrl-C ends everything and removes its files"

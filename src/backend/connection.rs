@@ -200,6 +200,15 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    /// Says goodbye if that needs no waiting, or the server logs the end as an aborted connection.
+    fn drop(&mut self) {
+        let mut quit = Vec::new();
+        packet::write(&mut quit, 0, &Command::QUIT.with(b""));
+        let _ = self.socket.get_ref().try_write(&quit);
+    }
+}
+
 /// An EOF packet: shorter than any row that starts with the same byte.
 fn is_end(packet: &[u8]) -> bool {
     packet.first() == Some(&END) && packet.len() < 9
