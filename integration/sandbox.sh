@@ -2,7 +2,7 @@
 # Starts a three-node cluster on stock MariaDB servers, shows it working, and stays until Ctrl-C.
 # With --check it ends after the show.
 . "$(dirname "$0")/lib.sh"
-port=33060
+port=23060
 status() { "$TRIREME" status 127.0.0.1:$((port + 100 + $1)); }
 leader() { status "$1" | awk '/leader/ { print $3 }'; }
 

@@ -43,8 +43,8 @@ pub struct Options {
     #[arg(long, value_name = "DIR", default_value = "trireme-sandbox")]
     dir: PathBuf,
     /// Node i takes clients on PORT+i, HTTP on PORT+100+i, its peers on PORT+200+i; its server
-    /// listens on PORT+300+i.
-    #[arg(long, default_value_t = 33060, value_parser = clap::value_parser!(u16).range(1..=65000))]
+    /// listens on PORT+300+i. Below 32768 no outgoing connection has taken one of them.
+    #[arg(long, default_value_t = 23060, value_parser = clap::value_parser!(u16).range(1..=65000))]
     port: u16,
     /// Have the servers flush every commit to disk themselves, too.
     #[arg(long)]
