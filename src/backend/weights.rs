@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
@@ -94,7 +94,7 @@ impl Collations {
         Ok(padding)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Collation, Arc<Padding>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Collation, Arc<Padding>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

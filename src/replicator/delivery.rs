@@ -118,7 +118,11 @@ impl Delivery<'_> {
             state.order.committing(seqno);
             state.waiting.remove(&write_set.id)
         };
-        let Waiting { held, answer } = waiting.expect("it waits for as long as it is in order");
+        let Some(Waiting { held, answer }) = waiting else {
+            // Its session has been told to roll it back since it was asked what to do.
+            self.add(seqno, write_set).await?;
+            return self.apply().await;
+        };
         held.slot.set_ordered(held.id);
         let (committed, is_committed) = oneshot::channel();
         // A session that has gone drops its turn.

@@ -1,6 +1,8 @@
 //! Recovery: finds out what of the log this node's server has, after whatever has ended the node
 //! or the server before.
 
+use std::collections::HashSet;
+
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -86,9 +88,7 @@ async fn announce(log: &Engine) -> Seqno {
     }
 }
 
-async fn read(
-    server: &Server,
-) -> Result<(Seqno, std::collections::HashSet<TransactionId>), ConnectionError> {
+async fn read(server: &Server) -> Result<(Seqno, HashSet<TransactionId>), ConnectionError> {
     let mut connection = Connection::open(server).await?;
     let saved = position::read(&mut connection).await?;
     Ok((saved, position::marks(&mut connection).await?))
