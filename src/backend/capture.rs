@@ -194,7 +194,7 @@ async fn follow(
         if let Some(Group::Prepared { xid, rows }) = group {
             let format = groups.format().expect("no group comes before it");
             let changes = rows.map(|rows| Changes {
-                format: format.as_format_of_all(),
+                format: format.clone(),
                 rows: without_marks(rows),
             });
             captures.hand_over(&xid.global, changes);

@@ -108,7 +108,7 @@ impl Groups {
         }
         let taken = match kind {
             Kind::FORMAT_DESCRIPTION => {
-                self.format = Some(event);
+                self.format = Some(event.as_format_of_all());
                 Ok(None)
             }
             Kind::STOP
@@ -149,7 +149,8 @@ impl Groups {
         &self.place
     }
 
-    /// The event that says how the others are to be read, once it has come.
+    /// The event that says how the others are to be read, once it has come; the same for all servers
+    /// that write them alike.
     pub fn format(&self) -> Option<&Event> {
         self.format.as_ref()
     }

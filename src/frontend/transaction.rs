@@ -99,7 +99,7 @@ pub(super) struct Transactions {
     shared: Arc<Shared>,
     slot: Option<Arc<Slot>>,
     open: Option<Open>,
-    /// Nobody knows yet whether the last transaction commits: the session must end.
+    /// Only the node can decide the last transaction: the session must end.
     is_undecided: bool,
 }
 
@@ -236,7 +236,11 @@ impl Transactions {
             Ok(Some((changes, keys))) => self.replicate(session, prepared, changes, keys).await,
             Ok(None) => {
                 let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
-                prepared.over();
+                if answer.is_error() {
+                    self.is_undecided = true;
+                } else {
+                    prepared.over();
+                }
                 Ok(answer)
             }
             Err(reason) => {

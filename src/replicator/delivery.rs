@@ -115,8 +115,11 @@ impl Delivery<'_> {
     ) -> Result<(), ReplicationFailure> {
         let waiting = {
             let mut state = self.replicator.lock();
-            state.order.committing(seqno);
-            state.waiting.remove(&write_set.id)
+            let waiting = state.waiting.remove(&write_set.id);
+            if waiting.is_some() {
+                state.order.committing(seqno);
+            }
+            waiting
         };
         let Some(Waiting { held, answer }) = waiting else {
             // Its session has been told to roll it back since it was asked what to do.
@@ -130,8 +133,7 @@ impl Delivery<'_> {
         if is_committed.await.is_err()
             && decide(&self.replicator.server, &held, Decision::Commit).await == Decision::RollBack
         {
-            self.add(seqno, write_set).await?;
-            self.apply().await?;
+            return Err(ReplicationFailure::PreparedLost { id: held.id, seqno });
         }
         Ok(())
     }

@@ -107,6 +107,12 @@ pub enum ReplicationFailure {
         belongs to another cluster; give the node the server and the log that belong together"
     )]
     Foreign { position: Seqno, end: Seqno },
+    /// Its locks are gone: others may have read, and be about to commit, what it has changed.
+    #[error(
+        "the server no longer has transaction {id}, which was prepared and has committed in the \
+        cluster as {seqno}; start the node again, and it gives the server what it lacks"
+    )]
+    PreparedLost { id: TransactionId, seqno: Seqno },
     #[error(transparent)]
     Apply(#[from] ApplyError),
 }

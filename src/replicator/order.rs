@@ -34,8 +34,9 @@ pub(super) struct Order {
     certification: Certification,
     /// The transactions of this node that are prepared and proposed, with their keys.
     local: HashMap<TransactionId, Vec<Key>>,
-    /// The keys of write sets that are to be applied and are not committed yet.
-    applying: HashMap<KeyHash, Mode>,
+    /// The keys of write sets that are to be applied and are not committed yet, with the last of
+    /// the write sets that have them.
+    applying: HashMap<KeyHash, (Mode, Seqno)>,
     /// All up to here is committed on this node's server, or about to be and holds its locks.
     seen: Seqno,
 }
@@ -47,7 +48,7 @@ impl Order {
     /// # Errors
     /// It conflicts with a write set that is being applied, and stands in its way.
     pub(super) fn prepared(&mut self, id: TransactionId, keys: &[Key]) -> Result<Seqno, InTheWay> {
-        if conflict(keys, |hash| self.applying.get(&hash).copied()) {
+        if conflict(keys, |hash| Some(self.applying.get(&hash)?.0)) {
             return Err(InTheWay);
         }
         self.local.insert(id, keys.to_vec());
@@ -80,8 +81,9 @@ impl Order {
             (Verdict::Commit, true) => Action::Commit(write_set),
             (Verdict::Commit, false) => {
                 for Key { hash, mode } in keys {
-                    let known = self.applying.entry(*hash).or_insert(*mode);
+                    let (known, last) = self.applying.entry(*hash).or_insert((*mode, seqno));
                     *known = (*known).max(*mode);
+                    *last = seqno;
                 }
                 let doomed = self.doom(keys);
                 Action::Apply { write_set, doomed }
@@ -99,7 +101,7 @@ impl Order {
     /// The write sets that were to be applied are committed, up to this one.
     pub(super) fn applied(&mut self, seqno: Seqno) {
         self.seen = seqno;
-        self.applying.clear();
+        self.applying.retain(|_, (_, last)| *last > seqno);
     }
 
     /// The transactions of this node that cannot pass certification any more.
@@ -203,6 +205,18 @@ mod tests {
         assert_eq!(action, Action::Commit(write_set(id(1, 2), Seqno(0), &[3])));
         order.applied(Seqno(5));
         assert_eq!(order.prepared(id(1, 4), &keys(&[2])), Ok(Seqno(5)));
+    }
+
+    #[test]
+    fn what_is_ordered_is_in_the_way_until_it_is_applied_itself() {
+        let mut order = Order::default();
+        deliver(&mut order, 5, id(2, 1), 0, &[1]);
+        deliver(&mut order, 6, id(2, 2), 0, &[2]);
+        order.applied(Seqno(5));
+        assert_eq!(order.prepared(id(1, 1), &keys(&[2])), Err(InTheWay));
+        assert_eq!(order.prepared(id(1, 2), &keys(&[1])), Ok(Seqno(5)));
+        order.applied(Seqno(6));
+        assert_eq!(order.prepared(id(1, 1), &keys(&[2])), Ok(Seqno(6)));
     }
 
     #[test]
