@@ -2,14 +2,14 @@
 
 mod statements;
 
-use std::time::Duration;
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::sleep;
-use tracing::{info, warn};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, warn};
 
 use crate::{
-    backend::{Connection, ConnectionError, position},
+    backend::{Blockers, Connection, ConnectionError, Watch, position},
     binlog::{Event, EventError},
     config::Server,
     id::Seqno,
@@ -23,6 +23,9 @@ const STATEMENT_BYTES: usize = 4 << 20;
 
 /// Between two attempts to reach the server.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// Who has been in the way for as long as this, and again for as long, is in it for good.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Errors that a transaction gets because others are in its way, and not because of its rows:
 /// `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`.
@@ -116,10 +119,19 @@ impl Batch {
     }
 }
 
+/// A connection that holds a lock which the applier waits for.
+#[derive(Debug, Clone, Copy)]
+pub struct Obstacle {
+    pub connection: u32,
+    /// Asking it to go has not helped.
+    pub stays: bool,
+}
+
 /// Applies batches over a connection of its own.
 #[derive(Debug)]
 pub struct Applier {
     server: Server,
+    blockers: Arc<Blockers>,
     session: Option<Session>,
 }
 
@@ -132,19 +144,24 @@ struct Session {
 }
 
 impl Applier {
-    pub fn new(server: Server) -> Self {
+    pub fn new(server: Server, blockers: Arc<Blockers>) -> Self {
         Self {
             server,
+            blockers,
             session: None,
         }
     }
 
-    /// Applies and commits a batch, with the position that it leads to, through lost connections and
-    /// whatever is in its way.
+    /// Applies and commits a batch, with the position that it leads to, through lost connections.
+    /// What is in its way is to `clear` it, and is named again until it has.
     ///
     /// # Errors
     /// See [`ApplyError`].
-    pub async fn apply(&mut self, batch: Batch) -> Result<(), ApplyError> {
+    pub async fn apply(
+        &mut self,
+        batch: Batch,
+        clear: impl Fn(Obstacle),
+    ) -> Result<(), ApplyError> {
         let Batch {
             first,
             last,
@@ -154,13 +171,18 @@ impl Applier {
         } = batch;
         let mut statements = statements(events, STATEMENT_BYTES);
         statements.push(position::update(last));
+        let mut obstacles = Obstacles {
+            known: HashMap::new(),
+            clear,
+        };
         loop {
-            match self.attempt(&statements, &format, last).await {
+            let attempt = self.attempt(&statements, &format, last, &mut obstacles);
+            match attempt.await {
                 Ok(()) => return Ok(()),
                 Err(ConnectionError::Server { number, message })
                     if IN_THE_WAY.contains(&number) =>
                 {
-                    info!(%first, %last, message, "a transaction is in the applier's way");
+                    debug!(%first, %last, message, "a transaction is in the applier's way");
                 }
                 Err(ConnectionError::Server { number, message }) => {
                     let error = format!("error {number}: {message}");
@@ -180,6 +202,7 @@ impl Applier {
         statements: &[String],
         format: &Bytes,
         last: Seqno,
+        obstacles: &mut Obstacles<impl Fn(Obstacle)>,
     ) -> Result<(), ConnectionError> {
         if self.session.is_none() {
             let session = Session::open(&self.server).await?;
@@ -192,12 +215,43 @@ impl Applier {
         let session = self.session.as_mut().expect("opened above");
         session.expect(format).await?;
         let Session { connection, .. } = session;
-        if let Err(error) = connection.run(statements).await {
+        let watch = self.blockers.watch(connection);
+        let applied = tokio::select! {
+            applied = connection.run(statements) => applied,
+            never = obstacles.clear(&watch) => match never {},
+        };
+        if let Err(error) = applied {
             connection.query("ROLLBACK").await?;
             return Err(error);
         }
         connection.query("COMMIT").await?;
         Ok(())
+    }
+}
+
+/// Who was in the way of a batch, and since when it has been asked to go.
+struct Obstacles<F> {
+    known: HashMap<u32, Instant>,
+    clear: F,
+}
+
+impl<F: Fn(Obstacle)> Obstacles<F> {
+    async fn clear(&mut self, watch: &Watch<'_>) -> Infallible {
+        loop {
+            let connections = watch.next().await.unwrap_or_else(|error| {
+                warn!(%error, "cannot see what is in the applier's way");
+                Vec::new()
+            });
+            self.known.retain(|known, _| connections.contains(known));
+            for connection in connections {
+                let since = self.known.entry(connection).or_insert_with(Instant::now);
+                let stays = since.elapsed() >= PATIENCE;
+                if stays {
+                    *since = Instant::now();
+                }
+                (self.clear)(Obstacle { connection, stays });
+            }
+        }
     }
 }
 

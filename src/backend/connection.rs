@@ -17,7 +17,7 @@ use crate::{
     config::Server,
     protocol::{
         command::Command,
-        error, lenenc,
+        error, handshake, lenenc,
         packet::{self, END, ERR, Header, OK},
     },
 };
@@ -35,6 +35,7 @@ pub struct Connection {
     /// The number of the next packet, whoever sends it.
     sequence: u8,
     version: String,
+    id: u32,
 }
 
 impl Connection {
@@ -70,9 +71,11 @@ impl Connection {
             socket: BufReader::new(socket),
             sequence: 0,
             version: String::new(),
+            id: 0,
         };
         let greeting = connection.receive().await?;
         connection.version = login::version(&greeting)?;
+        connection.id = handshake::connection_id(&greeting);
         let (mut login, answer) = Login::start(&greeting, &server.user, &server.password.0)?;
         connection.send(&answer).await?;
         loop {
@@ -83,6 +86,11 @@ impl Connection {
                 Step::Answer(answer) => connection.send(&answer).await?,
             }
         }
+    }
+
+    /// What the server calls this connection.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     pub fn is_mariadb(&self) -> bool {

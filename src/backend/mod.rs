@@ -1,5 +1,6 @@
 //! The node's own connections to its server.
 
+mod blockers;
 mod capture;
 mod connection;
 mod dump;
@@ -18,6 +19,7 @@ use tokio::time::error::Elapsed;
 
 use crate::binlog::Place;
 
+pub use blockers::{Blockers, Watch};
 pub use capture::{CaptureFailure, Captured, Captures, Changes, Expected, capture};
 pub use connection::{Connection, Row};
 pub use dump::{Dump, end_of_binlog};

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{Connection, ConnectionError, Row};
 use crate::config::Server;
 
-/// Connections for reading, which nobody uses and which are in no state of their own.
+/// Connections which nobody uses and which are in no state of their own.
 #[derive(Debug)]
 pub(super) struct Pool {
     server: Server,
@@ -23,7 +23,7 @@ impl Pool {
         }
     }
 
-    /// Runs a statement that changes nothing, and gives the rows of its result.
+    /// Runs a statement that changes no data, and gives the rows of its result. It may run twice.
     ///
     /// # Errors
     /// The server cannot be reached, or refuses the statement.

@@ -35,18 +35,36 @@ pub(super) struct Replicated {
     /// The server's answer to `SHOW WARNINGS`, where it no longer has what the client means: after
     /// a transaction of one statement.
     warnings: Option<Vec<Vec<u8>>>,
+    /// The client does not know yet that its transaction has been rolled back.
+    has_lost: bool,
 }
 
 impl Replicated {
     pub(super) fn new(shared: Arc<Shared>, session: &Session) -> Self {
         Self {
-            transactions: Transactions::new(shared),
+            transactions: Transactions::new(shared, session),
             dialect: Dialect::of(&session.server_version),
             prepared: HashMap::new(),
             multi_statements: session.capabilities.has(Capabilities::MULTI_STATEMENTS),
             reads_only: false,
             warnings: None,
+            has_lost: false,
         }
+    }
+
+    /// Waits, while the session does nothing, until it must [`yield_to_applier`](Self::yield_to_applier).
+    pub(super) async fn in_the_way(&self) {
+        self.transactions.doomed().await;
+    }
+
+    /// Rolls back the transaction that the client has left open. The client's next statement says so.
+    pub(super) async fn yield_to_applier(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<(), SessionError> {
+        self.has_lost = self.transactions.is_open() || session.has(Status::IN_TRANSACTION);
+        self.transactions.roll_back(session).await?;
+        Ok(())
     }
 
     /// Answers a command; tells whether the session goes on.
@@ -73,6 +91,7 @@ impl Replicated {
                 if self.transactions.is_open() {
                     self.transactions.roll_back(session).await?;
                 }
+                self.has_lost = false;
                 self.prepared.clear();
                 return session.command(command).await;
             }
@@ -154,6 +173,10 @@ impl Replicated {
             return Ok(session.replay(warnings));
         }
         self.warnings = None;
+        if std::mem::take(&mut self.has_lost) && !matches!(class, Class::Rollback(_)) {
+            session.discard(source).await?;
+            return Ok(Answer::deadlock());
+        }
         if self.transactions.is_open() && commits_implicitly(class, session) {
             let answer = self.transactions.commit(session).await?;
             if answer.is_error() {
@@ -170,7 +193,7 @@ impl Replicated {
                 read_only: true, ..
             } => {
                 self.reads_only = true;
-                session.relay(source, 0).await
+                self.transactions.run(session, source, 0).await
             }
             Class::Begin { snapshot, .. } => {
                 session.discard(source).await?;
@@ -201,7 +224,7 @@ impl Replicated {
                 }
                 Ok(self.transactions.defined(answer).await)
             }
-            _ => session.relay(source, 0).await,
+            _ => self.transactions.run(session, source, 0).await,
         }
     }
 
@@ -214,7 +237,7 @@ impl Replicated {
     ) -> Result<Answer, SessionError> {
         let alone = session.has(Status::AUTOCOMMIT) && !self.transactions.is_open();
         if alone && class == Class::Read {
-            return session.relay(source, 0).await;
+            return self.transactions.run(session, source, 0).await;
         }
         if !self.transactions.is_open() {
             let begun = self.transactions.begin(session, false).await?;
@@ -228,7 +251,7 @@ impl Replicated {
         }
         // To the client, a transaction that is one statement is never seen open.
         let hidden = if alone { Status::IN_TRANSACTION } else { 0 };
-        let answer = session.relay(source, hidden).await?;
+        let answer = self.transactions.run(session, source, hidden).await?;
         if answer.is_error() {
             if let Err(lost) = self.failed(session, &answer, alone).await {
                 // A server that closes after an error has said why.

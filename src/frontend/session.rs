@@ -153,7 +153,21 @@ impl Session {
             return Ok(channel::drain(&mut self.server, &mut self.client).await?);
         }
         let mut replicated = shared.map(|shared| Replicated::new(shared, self));
-        while let Some(speaker) = self.speaker().await? {
+        loop {
+            let speaker = match &mut replicated {
+                Some(replicated) => tokio::select! {
+                    biased;
+                    () = replicated.in_the_way() => {
+                        replicated.yield_to_applier(self).await?;
+                        continue;
+                    }
+                    speaker = self.speaker() => speaker?,
+                },
+                None => self.speaker().await?,
+            };
+            let Some(speaker) = speaker else {
+                return Ok(());
+            };
             match speaker {
                 // Idle for too long, killed, shutting down: an ERR, and then it closes.
                 Speaker::Server => {
@@ -172,7 +186,6 @@ impl Session {
                 }
             }
         }
-        Ok(())
     }
 
     /// Relays the greeting without what a node cannot carry; tells whether there is one, and not an

@@ -12,6 +12,7 @@ use std::sync::{
 use super::{
     answer::Answer,
     session::{Session, SessionError},
+    statement::Source,
 };
 use crate::{
     backend::{
@@ -22,7 +23,7 @@ use crate::{
     consensus::ProposeError,
     id::{NodeId, TransactionId},
     protocol::{errno, response::Status},
-    replicator::{Held, Outcome, Prepared, Refusal, Replicator},
+    replicator::{Held, Outcome, Prepared, Refusal, Replicator, Seat},
     sql::{self, Dialect},
     write_set::Key,
 };
@@ -98,6 +99,7 @@ enum CommitError {
 pub(super) struct Transactions {
     shared: Arc<Shared>,
     slot: Option<Arc<Slot>>,
+    seat: Seat,
     open: Option<Open>,
     /// Only the node can decide the last transaction: the session must end.
     is_undecided: bool,
@@ -112,8 +114,9 @@ struct Open {
 }
 
 impl Transactions {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, session: &Session) -> Self {
         Self {
+            seat: shared.replicator.seat(session.connection_id),
             shared,
             slot: None,
             open: None,
@@ -194,9 +197,46 @@ impl Transactions {
         Ok(answer)
     }
 
+    /// Runs a statement of the client in the transaction; see [`Session::relay`]. If the applier needs
+    /// what the transaction holds, that is rolled back, and the answer says so.
+    pub(super) async fn run(
+        &mut self,
+        session: &mut Session,
+        source: Source<'_>,
+        hidden: u16,
+    ) -> Result<Answer, SessionError> {
+        if !self.seat.run() {
+            session.discard(source).await?;
+            self.roll_back(session).await?;
+            return Ok(Answer::deadlock());
+        }
+        let answer = session.relay(source, hidden).await?;
+        if !self.seat.ran().await {
+            self.roll_back(session).await?;
+            return Ok(Answer::deadlock().in_place_of(&answer));
+        }
+        Ok(answer)
+    }
+
+    /// Waits, while the session does nothing, until it must roll its transaction back.
+    pub(super) async fn doomed(&self) {
+        self.seat.doomed().await;
+    }
+
     /// Commits the open transaction. The answer is as `COMMIT` would get it; after an error the
     /// transaction has been rolled back, unless it [`is_undecided`](Self::is_undecided).
     pub(super) async fn commit(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
+        let id = self.open.as_ref().map(|open| open.id);
+        if !self.seat.end(id).await {
+            self.roll_back(session).await?;
+            return Ok(Answer::deadlock());
+        }
+        let answer = self.commit_open(session).await;
+        self.seat.ended();
+        answer
+    }
+
+    async fn commit_open(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
         let Some(Open { id, wrote }) = self.open.take() else {
             let [answer] = session.run_own(["COMMIT".to_owned()]).await?;
             return Ok(answer);
@@ -210,7 +250,8 @@ impl Transactions {
             Err(error) => {
                 let reason = format!("the node cannot use its own account: {error}");
                 let error = Answer::refusal(errno::UNKNOWN_COMMAND, reason);
-                return abandon(session, id, error).await;
+                abandon(session, id).await?;
+                return Ok(error);
             }
         };
         let prepare = [
@@ -260,26 +301,42 @@ impl Transactions {
         keys: Vec<Key>,
     ) -> Result<Answer, SessionError> {
         let id = prepared.id();
-        let outcome = tokio::select! {
-            outcome = self.shared.replicator.replicate(prepared, changes, keys) => outcome,
-            error = session.server_lost() => return Err(error),
-        };
-        match outcome {
-            Outcome::Commit(turn) => {
-                let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
-                if answer.is_error() {
-                    self.is_undecided = true;
-                } else {
-                    turn.committed();
+        let replicator = &self.shared.replicator;
+        let mut replication = replicator.replicate(prepared, changes, keys, &self.seat);
+        loop {
+            let outcome = tokio::select! {
+                outcome = replication.next() => outcome,
+                error = session.server_lost() => return Err(error),
+            };
+            match outcome {
+                Outcome::Commit(turn) => {
+                    let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
+                    if answer.is_error() {
+                        self.is_undecided = true;
+                    } else {
+                        turn.committed();
+                    }
+                    return Ok(answer);
                 }
-                Ok(answer)
-            }
-            Outcome::RollBack(reason, prepared) => {
-                give_up(session, prepared, refusal(&reason)).await
-            }
-            Outcome::Open(reason) => {
-                self.is_undecided = true;
-                Ok(refusal(&reason))
+                Outcome::Yield(prepared) => {
+                    abandon(session, id).await?;
+                    prepared.over();
+                }
+                Outcome::Committed => {
+                    let [answer] = session.run_own(["COMMIT".to_owned()]).await?;
+                    return Ok(answer);
+                }
+                Outcome::RollBack(reason, prepared) => {
+                    if let Some(prepared) = prepared {
+                        abandon(session, id).await?;
+                        prepared.over();
+                    }
+                    return Ok(refusal(&reason));
+                }
+                Outcome::Open(reason) => {
+                    self.is_undecided = true;
+                    return Ok(refusal(&reason));
+                }
             }
         }
     }
@@ -298,12 +355,16 @@ impl Transactions {
         &mut self,
         session: &mut Session,
     ) -> Result<Answer, SessionError> {
-        let Some(Open { id, .. }) = self.open.take() else {
-            let [answer] = session.run_own(["ROLLBACK".to_owned()]).await?;
-            return Ok(answer);
+        // Whether it may commit does not matter any more.
+        let _ = self.seat.end(None).await;
+        let answer = match self.open.take() {
+            Some(Open { id, .. }) => abandon(session, id).await?,
+            None => {
+                let [answer] = session.run_own(["ROLLBACK".to_owned()]).await?;
+                answer
+            }
         };
-        let end = [format!("XA END '{id}'"), format!("XA ROLLBACK '{id}'")];
-        let [_, answer] = session.run_own(end).await?;
+        self.seat.ended();
         Ok(answer)
     }
 }
@@ -316,10 +377,10 @@ async fn commit_reads(session: &mut Session, id: TransactionId) -> Result<Answer
     ];
     let [ended, committed] = session.run_own(commit).await?;
     if ended.is_error() {
-        abandon(session, id, ended).await
-    } else {
-        Ok(committed)
+        abandon(session, id).await?;
+        return Ok(ended);
     }
+    Ok(committed)
 }
 
 /// Rolls back a transaction that was prepared, or was about to be, for this reason.
@@ -328,20 +389,22 @@ async fn give_up(
     prepared: Prepared,
     reason: Answer,
 ) -> Result<Answer, SessionError> {
-    let answer = abandon(session, prepared.id(), reason).await?;
+    abandon(session, prepared.id()).await?;
     prepared.over();
-    Ok(answer)
+    Ok(reason)
 }
 
-/// Rolls back a transaction that cannot commit, whatever its state, for this reason.
-async fn abandon(
-    session: &mut Session,
-    id: TransactionId,
-    reason: Answer,
-) -> Result<Answer, SessionError> {
-    let end = [format!("XA END '{id}'"), format!("XA ROLLBACK '{id}'")];
-    session.run_own(end).await?;
-    Ok(reason)
+/// Rolls back a transaction, whatever its state.
+async fn abandon(session: &mut Session, id: TransactionId) -> Result<Answer, SessionError> {
+    loop {
+        let end = [format!("XA END '{id}'"), format!("XA ROLLBACK '{id}'")];
+        let [ended, rolled_back] = session.run_own(end).await?;
+        // What was to end a statement may come when that is over, and end the next one.
+        let killed = |answer: &Answer| answer.error_number() == Some(errno::QUERY_INTERRUPTED);
+        if !killed(&ended) && !killed(&rolled_back) {
+            return Ok(rolled_back);
+        }
+    }
 }
 
 /// What a client is told of a transaction that was not to commit.

@@ -46,3 +46,6 @@ pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode::new(1153, b"08S01");
 /// After these the server has rolled the transaction back, or an XA transaction can only be rolled
 /// back: `ER_LOCK_DEADLOCK`, `ER_XA_RBROLLBACK`, `ER_XA_RBTIMEOUT`, `ER_XA_RBDEADLOCK`.
 pub const ROLLED_BACK: [u16; 4] = [1213, 1402, 1613, 1614];
+
+/// `ER_QUERY_INTERRUPTED`: `KILL QUERY` has ended the statement.
+pub const QUERY_INTERRUPTED: u16 = 1317;

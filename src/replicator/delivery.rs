@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::{
-    Outcome, ReplicationFailure, Replicator, Turn, Waiting,
+    Outcome, Refusal, ReplicationFailure, Replicator, State, Turn, Waiting,
     entry::Assembly,
     order::Action,
     prepared::{Decision, decide},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     applier::{Applier, Batch},
     consensus::{Delivered, ReplicatedLog},
-    id::Seqno,
+    id::{Seqno, TransactionId},
     write_set::WriteSet,
 };
 
@@ -28,6 +28,8 @@ struct Delivery<'a> {
     applier: Applier,
     /// What is to be applied before anything else is done.
     batch: Option<Batch>,
+    /// The sessions of this node whose transactions are in the batch.
+    yielded: Vec<Waiting>,
 }
 
 impl Replicator {
@@ -50,8 +52,9 @@ impl Replicator {
             replicator: self,
             recovered,
             assembly: Assembly::default(),
-            applier: Applier::new(self.server.clone()),
+            applier: Applier::new(self.server.clone(), self.blockers.clone()),
             batch: None,
+            yielded: Vec::new(),
         };
         loop {
             let delivered = if delivery.batch.is_none() {
@@ -97,14 +100,21 @@ impl Delivery<'_> {
                 self.commit(seqno, write_set).await?;
             }
             Action::Apply { write_set, doomed } => {
-                for id in doomed {
-                    self.replicator.roll_back(id);
-                }
+                self.roll_back(doomed);
+                let yielded = self.replicator.lock().waiting.remove(&write_set.id);
                 self.add(seqno, write_set).await?;
+                self.yielded.extend(yielded);
             }
-            Action::RollBack(id) => self.replicator.roll_back(id),
+            Action::RollBack(id) => self.roll_back(vec![id]),
         }
         Ok(())
+    }
+
+    fn roll_back(&self, losers: Vec<TransactionId>) {
+        let mut state = self.replicator.lock();
+        for id in losers {
+            self.replicator.roll_back(&mut state, id, Refusal::Conflict);
+        }
     }
 
     /// Gives a transaction of this node its turn, and waits until it is committed.
@@ -113,18 +123,28 @@ impl Delivery<'_> {
         seqno: Seqno,
         write_set: WriteSet,
     ) -> Result<(), ReplicationFailure> {
-        let waiting = {
+        let prepared = {
             let mut state = self.replicator.lock();
-            let waiting = state.waiting.remove(&write_set.id);
-            if waiting.is_some() {
-                state.order.committing(seqno);
+            let State { order, waiting, .. } = &mut *state;
+            match waiting.remove(&write_set.id) {
+                Some(Waiting {
+                    held: Some(held),
+                    answer,
+                }) => {
+                    order.committing(seqno);
+                    Ok((held, answer))
+                }
+                yielded => Err((order.applying(seqno, &write_set.keys), yielded)),
             }
-            waiting
         };
-        let Some(Waiting { held, answer }) = waiting else {
-            // Its session has been told to roll it back since it was asked what to do.
-            self.add(seqno, write_set).await?;
-            return self.apply().await;
+        let (held, answer) = match prepared {
+            Ok(prepared) => prepared,
+            Err((doomed, yielded)) => {
+                self.roll_back(doomed);
+                self.add(seqno, write_set).await?;
+                self.yielded.extend(yielded);
+                return Ok(());
+            }
         };
         held.slot.set_ordered(held.id);
         let (committed, is_committed) = oneshot::channel();
@@ -154,8 +174,13 @@ impl Delivery<'_> {
     async fn apply(&mut self) -> Result<(), ReplicationFailure> {
         if let Some(batch) = self.batch.take() {
             let last = batch.last();
-            self.applier.apply(batch).await?;
+            let clear = |obstacle| self.replicator.clear(obstacle);
+            self.applier.apply(batch, clear).await?;
             self.replicator.lock().order.applied(last);
+            for Waiting { answer, .. } in self.yielded.drain(..) {
+                // A session that has gone does not want to know.
+                let _ = answer.send(Outcome::Committed);
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod entry;
 mod order;
 mod prepared;
 mod recovery;
+mod seat;
 
 use std::{
     collections::HashMap,
@@ -17,13 +18,14 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::sleep,
 };
+use tracing::debug;
 
 use crate::{
     applier::ApplyError,
-    backend::Changes,
+    backend::{Blockers, Changes},
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
@@ -32,8 +34,10 @@ use crate::{
 
 use entry::Entry;
 pub use entry::{Malformed, TooLarge};
-use order::Order;
+use order::{InTheWay, Order};
 pub use prepared::{Held, Prepared};
+pub use seat::Seat;
+use seat::Seated;
 
 /// Parts of a write set that are proposed at once.
 const PARTS_UNDER_WAY: usize = 8;
@@ -45,6 +49,7 @@ const RETRY: Duration = Duration::from_millis(200);
 pub struct Replicator {
     log: Arc<Engine>,
     server: Server,
+    blockers: Arc<Blockers>,
     state: Mutex<State>,
     is_synced: watch::Sender<bool>,
 }
@@ -53,19 +58,28 @@ pub struct Replicator {
 struct State {
     order: Order,
     waiting: HashMap<TransactionId, Waiting>,
+    /// By the connections on the server.
+    seats: HashMap<u32, Arc<Seated>>,
 }
 
 /// A session that waits for what becomes of its transaction.
 struct Waiting {
-    held: Held,
-    answer: oneshot::Sender<Outcome>,
+    /// Not there any more after the transaction has yielded.
+    held: Option<Held>,
+    answer: mpsc::UnboundedSender<Outcome>,
 }
 
 /// What a session is to do about its prepared transaction.
 #[derive(Debug)]
 pub enum Outcome {
     Commit(Turn),
-    RollBack(Refusal, Prepared),
+    /// Roll it back and wait on: it stands in the applier's way. If it passes certification the
+    /// applier brings it in.
+    Yield(Prepared),
+    /// Nothing: it had yielded and is committed.
+    Committed,
+    /// It does not commit; it is still prepared unless it had yielded.
+    RollBack(Refusal, Option<Prepared>),
     /// Nothing: it may still commit, and only the node can decide it. The session must end.
     Open(Refusal),
 }
@@ -121,6 +135,7 @@ impl Replicator {
     pub fn new(log: Arc<Engine>, server: Server) -> Self {
         Self {
             log,
+            blockers: Arc::new(Blockers::new(server.clone())),
             server,
             state: Mutex::default(),
             is_synced: watch::Sender::new(false),
@@ -138,16 +153,34 @@ impl Replicator {
         Prepared::new(held, self.server.clone())
     }
 
-    /// Has a prepared transaction ordered, and waits for what becomes of it.
-    pub async fn replicate(&self, prepared: Prepared, changes: Changes, keys: Vec<Key>) -> Outcome {
+    /// Has a prepared transaction ordered.
+    pub fn replicate(
+        self: &Arc<Self>,
+        prepared: Prepared,
+        changes: Changes,
+        keys: Vec<Key>,
+        seat: &Seat,
+    ) -> Replication {
         let id = prepared.id();
-        let (answer, answered) = oneshot::channel();
+        let (answer, outcomes) = mpsc::unbounded_channel();
+        let replication = Replication {
+            id,
+            outcomes,
+            replicator: self.clone(),
+        };
         let last_seen = {
             let mut state = self.lock();
-            let Ok(last_seen) = state.order.prepared(id, &keys) else {
-                return Outcome::RollBack(Refusal::Conflict, prepared);
+            let last_seen = if seat.seated().is_doomed() {
+                Err(InTheWay)
+            } else {
+                state.order.prepared(id, &keys)
             };
-            let held = prepared.over();
+            let Ok(last_seen) = last_seen else {
+                drop(state);
+                let _ = answer.send(Outcome::RollBack(Refusal::Conflict, Some(prepared)));
+                return replication;
+            };
+            let held = Some(prepared.over());
             state.waiting.insert(id, Waiting { held, answer });
             last_seen
         };
@@ -159,49 +192,43 @@ impl Replicator {
             format: changes.format.bytes().clone(),
             events: events.map(|event| event.bytes().clone()).collect(),
         };
-        let bodies = match Entry::WriteSet(write_set).bodies() {
-            Ok(bodies) => bodies,
-            Err(error) => return self.refuse(id, error.into(), answered).await,
-        };
-        let is_in_parts = bodies.len() > 1;
-        let mut answered = answered;
-        let outcome = tokio::select! {
-            outcome = &mut answered => told(outcome),
-            error = self.refused(bodies) => self.refuse(id, error.into(), answered).await,
-        };
-        if is_in_parts && !matches!(outcome, Outcome::Commit(_)) {
-            self.abandon(id);
+        match Entry::WriteSet(write_set).bodies() {
+            Ok(bodies) => {
+                tokio::spawn(self.clone().propose(id, bodies));
+            }
+            Err(error) => self.refuse(id, error.into()),
         }
-        outcome
+        replication
     }
 
-    /// Proposes the bodies of an entry. Waits for ever once all are in the log: what comes of them is
-    /// told when they are delivered.
-    async fn refused(&self, bodies: Vec<Bytes>) -> ProposeError {
+    /// Proposes the bodies of a transaction's entry. What comes of it is told when it is delivered.
+    async fn propose(self: Arc<Self>, id: TransactionId, bodies: Vec<Bytes>) {
+        let is_in_parts = bodies.len() > 1;
         let proposals = bodies.into_iter().map(|body| self.log.propose(body));
         let mut proposals = stream::iter(proposals).buffer_unordered(PARTS_UNDER_WAY);
         while let Some(proposed) = proposals.next().await {
             if let Err(error) = proposed {
-                return error;
+                self.refuse(id, error.into());
+                if is_in_parts {
+                    self.abandon(id);
+                }
+                return;
             }
         }
-        std::future::pending().await
     }
 
-    /// What becomes of a transaction whose proposal failed.
-    async fn refuse(
-        &self,
-        id: TransactionId,
-        refusal: Refusal,
-        answered: oneshot::Receiver<Outcome>,
-    ) -> Outcome {
+    /// Tells a session that its transaction cannot be proposed, unless it has been told already what
+    /// becomes of it.
+    fn refuse(&self, id: TransactionId, refusal: Refusal) {
+        let mut state = self.lock();
         if let Refusal::Propose(ProposeError::Unknown | ProposeError::Stopped) = refusal {
-            return Outcome::Open(refusal);
+            if let Some(waiting) = state.waiting.get(&id) {
+                let _ = waiting.answer.send(Outcome::Open(refusal));
+            }
+            return;
         }
-        match self.forget(id) {
-            Some(held) => Outcome::RollBack(refusal, self.prepare(held)),
-            None => told(answered.await),
-        }
+        state.order.withdraw(id);
+        self.roll_back(&mut state, id, refusal);
     }
 
     /// Has everybody drop the parts of a write set, as soon as there is a majority to tell them.
@@ -216,19 +243,26 @@ impl Replicator {
         });
     }
 
-    /// Forgets a transaction, unless its outcome has been told already.
-    fn forget(&self, id: TransactionId) -> Option<Held> {
-        let mut state = self.lock();
-        state.order.withdraw(id);
-        state.waiting.remove(&id).map(|waiting| waiting.held)
+    /// Has a transaction that waits for its turn rolled back, and brought in by the applier if it
+    /// passes certification.
+    fn give_up_locks(&self, state: &mut State, id: TransactionId) {
+        let State { order, waiting, .. } = state;
+        if let Some(Waiting { held, answer }) = waiting.get_mut(&id)
+            && let Some(held) = held.take()
+        {
+            debug!(transaction = %id, "yields to the applier");
+            order.yielded(id);
+            // If its session has gone, this is dropped, and the node rolls it back.
+            let _ = answer.send(Outcome::Yield(self.prepare(held)));
+        }
     }
 
     /// Tells a session to roll its transaction back. If it has gone the node does.
-    fn roll_back(&self, id: TransactionId) {
-        let waiting = self.lock().waiting.remove(&id);
-        if let Some(Waiting { held, answer }) = waiting {
+    fn roll_back(&self, state: &mut State, id: TransactionId, refusal: Refusal) {
+        if let Some(Waiting { held, answer }) = state.waiting.remove(&id) {
+            let prepared = held.map(|held| self.prepare(held));
             // What is not taken is dropped, and with it goes the transaction.
-            let _ = answer.send(Outcome::RollBack(Refusal::Conflict, self.prepare(held)));
+            let _ = answer.send(Outcome::RollBack(refusal, prepared));
         }
     }
 
@@ -237,6 +271,25 @@ impl Replicator {
     }
 }
 
-fn told(outcome: Result<Outcome, oneshot::error::RecvError>) -> Outcome {
-    outcome.unwrap_or(Outcome::Open(ProposeError::Stopped.into()))
+/// A transaction that is being ordered. If its session drops this before it knows what becomes of
+/// the transaction, the node rolls it back, and applies it if it is ordered.
+pub struct Replication {
+    id: TransactionId,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
+    replicator: Arc<Replicator>,
+}
+
+impl Replication {
+    /// Waits for what the session is to do next.
+    pub async fn next(&mut self) -> Outcome {
+        let stopped = || Outcome::Open(ProposeError::Stopped.into());
+        self.outcomes.recv().await.unwrap_or_else(stopped)
+    }
+}
+
+impl Drop for Replication {
+    fn drop(&mut self) {
+        let replicator = &self.replicator;
+        replicator.give_up_locks(&mut replicator.lock(), self.id);
+    }
 }

@@ -16,7 +16,8 @@ use crate::{
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Nothing,
-    /// A transaction that this node holds prepared: commit it.
+    /// A transaction that this node holds prepared: commit it, or apply it if it has
+    /// [`yielded`](Order::yielded) by then.
     Commit(WriteSet),
     /// Apply the write set and commit it. The transactions of this node that it conflicts with can
     /// no longer commit: roll them back, or they stand in its way.
@@ -32,13 +33,21 @@ pub(super) enum Action {
 #[derive(Debug, Default)]
 pub(super) struct Order {
     certification: Certification,
-    /// The transactions of this node that are prepared and proposed, with their keys.
-    local: HashMap<TransactionId, Vec<Key>>,
+    /// The transactions of this node that are proposed and not ordered yet.
+    local: HashMap<TransactionId, Local>,
     /// The keys of write sets that are to be applied and are not committed yet, with the last of
     /// the write sets that have them.
     applying: HashMap<KeyHash, (Mode, Seqno)>,
     /// All up to here is committed on this node's server, or about to be and holds its locks.
     seen: Seqno,
+}
+
+/// A transaction of this node's clients.
+#[derive(Debug)]
+struct Local {
+    keys: Vec<Key>,
+    /// It holds its locks on this node's server.
+    is_prepared: bool,
 }
 
 impl Order {
@@ -51,8 +60,20 @@ impl Order {
         if conflict(keys, |hash| Some(self.applying.get(&hash)?.0)) {
             return Err(InTheWay);
         }
-        self.local.insert(id, keys.to_vec());
+        let local = Local {
+            keys: keys.to_vec(),
+            is_prepared: true,
+        };
+        self.local.insert(id, local);
         Ok(self.seen)
+    }
+
+    /// A proposed transaction gives up its locks. If it passes certification it is applied like
+    /// another node's.
+    pub(super) fn yielded(&mut self, id: TransactionId) {
+        if let Some(local) = self.local.get_mut(&id) {
+            local.is_prepared = false;
+        }
     }
 
     /// Forgets a transaction that will not be ordered, or that is to be rolled back before it is.
@@ -76,21 +97,29 @@ impl Order {
             ..
         } = write_set;
         let verdict = self.certification.certify(seqno, last_seen, keys);
-        let is_local = self.local.remove(&id).is_some();
-        match (verdict, is_local) {
-            (Verdict::Commit, true) => Action::Commit(write_set),
-            (Verdict::Commit, false) => {
-                for Key { hash, mode } in keys {
-                    let (known, last) = self.applying.entry(*hash).or_insert((*mode, seqno));
-                    *known = (*known).max(*mode);
-                    *last = seqno;
-                }
-                let doomed = self.doom(keys);
+        let local = self.local.remove(&id);
+        match (verdict, local) {
+            (Verdict::Commit, Some(Local { is_prepared, .. })) if is_prepared => {
+                Action::Commit(write_set)
+            }
+            (Verdict::Commit, _) => {
+                let doomed = self.applying(seqno, keys);
                 Action::Apply { write_set, doomed }
             }
-            (Verdict::Conflict(_), true) => Action::RollBack(id),
-            (Verdict::Conflict(_), false) => Action::Nothing,
+            (Verdict::Conflict(_), Some(_)) => Action::RollBack(id),
+            (Verdict::Conflict(_), None) => Action::Nothing,
         }
+    }
+
+    /// A write set with these keys is to be applied. Gives the transactions of this node that cannot
+    /// pass certification any more.
+    pub(super) fn applying(&mut self, seqno: Seqno, keys: &[Key]) -> Vec<TransactionId> {
+        for Key { hash, mode } in keys {
+            let (known, last) = self.applying.entry(*hash).or_insert((*mode, seqno));
+            *known = (*known).max(*mode);
+            *last = seqno;
+        }
+        self.doom(keys)
     }
 
     /// A transaction of this node is about to commit, and holds its locks until it has.
@@ -104,14 +133,13 @@ impl Order {
         self.applying.retain(|_, (_, last)| *last > seqno);
     }
 
-    /// The transactions of this node that cannot pass certification any more.
     fn doom(&mut self, keys: &[Key]) -> Vec<TransactionId> {
         let mode_of = |hash| {
             let at = keys.binary_search_by_key(&hash, |key| key.hash).ok()?;
             Some(keys[at].mode)
         };
         let local = self.local.iter();
-        let doomed = local.filter(|(_, keys)| conflict(keys, mode_of));
+        let doomed = local.filter(|(_, local)| conflict(&local.keys, mode_of));
         let doomed: Vec<_> = doomed.map(|(id, _)| *id).collect();
         for id in &doomed {
             self.local.remove(id);
@@ -217,6 +245,27 @@ mod tests {
         assert_eq!(order.prepared(id(1, 2), &keys(&[1])), Ok(Seqno(5)));
         order.applied(Seqno(6));
         assert_eq!(order.prepared(id(1, 1), &keys(&[2])), Ok(Seqno(6)));
+    }
+
+    #[test]
+    fn who_has_yielded_is_applied_in_its_place_or_loses_in_it() {
+        let mut order = Order::default();
+        order.prepared(id(1, 1), &keys(&[1])).unwrap();
+        order.prepared(id(1, 2), &keys(&[2])).unwrap();
+        order.yielded(id(1, 1));
+        order.yielded(id(1, 2));
+        // It has what the other one has given up.
+        order.prepared(id(1, 3), &keys(&[1])).unwrap();
+        match deliver(&mut order, 5, id(1, 1), 0, &[1]) {
+            Action::Apply { doomed, .. } => assert_eq!(doomed, [id(1, 3)]),
+            other => panic!("{other:?}"),
+        }
+        match deliver(&mut order, 6, id(2, 1), 0, &[2]) {
+            Action::Apply { doomed, .. } => assert_eq!(doomed, [id(1, 2)]),
+            other => panic!("{other:?}"),
+        }
+        let action = deliver(&mut order, 7, id(1, 3), 0, &[1]);
+        assert_eq!(action, Action::Nothing);
     }
 
     #[test]

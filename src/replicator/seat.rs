@@ -1,0 +1,202 @@
+//! The sessions of this node's clients, as the applier meets them.
+//!
+//! The applier has priority: it brings in what the cluster has committed. A session whose transaction
+//! holds a lock that it waits for loses the transaction, unless that may have been committed
+//! itself: then it [yields](super::Outcome::Yield).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, OwnedMutexGuard};
+use tracing::{debug, warn};
+
+use super::Replicator;
+use crate::{applier::Obstacle, id::TransactionId};
+
+/// What a session does with its transaction, if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// The server runs a statement of the client.
+    Running,
+    /// It commits or rolls back its transaction.
+    Ending(Option<TransactionId>),
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    is_doomed: bool,
+}
+
+/// What both the session and the applier know of a session.
+#[derive(Debug)]
+pub(super) struct Seated {
+    state: Mutex<State>,
+    doomed: Notify,
+    /// Held while a statement is being killed.
+    killing: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A session's place among those that the applier may meet; it is left when this is dropped.
+pub struct Seat {
+    replicator: Arc<Replicator>,
+    /// The session's connection on the server.
+    connection: u32,
+    seated: Arc<Seated>,
+}
+
+impl Seat {
+    /// The session is about to run a statement of its client. If this is false it must roll its
+    /// transaction back instead.
+    #[must_use]
+    pub fn run(&self) -> bool {
+        let mut state = self.seated.state();
+        state.phase = Phase::Running;
+        !state.is_doomed
+    }
+
+    /// The statement is over. If this is false the transaction must be rolled back, whatever has
+    /// become of the statement.
+    #[must_use]
+    pub async fn ran(&self) -> bool {
+        self.change(Phase::Idle).await
+    }
+
+    /// The session is about to commit its transaction or to roll it back. If this is false it must
+    /// not commit.
+    #[must_use]
+    pub async fn end(&self, id: Option<TransactionId>) -> bool {
+        self.change(Phase::Ending(id)).await
+    }
+
+    /// The transaction is over.
+    pub fn ended(&self) {
+        let mut state = self.seated.state();
+        state.phase = Phase::Idle;
+        state.is_doomed = false;
+    }
+
+    /// Waits until the session, which does nothing, must roll its transaction back.
+    pub async fn doomed(&self) {
+        while !self.seated.state().is_doomed {
+            self.seated.doomed.notified().await;
+        }
+    }
+
+    pub(super) fn seated(&self) -> &Arc<Seated> {
+        &self.seated
+    }
+
+    /// What kills a statement must not meet what comes after it.
+    async fn change(&self, phase: Phase) -> bool {
+        let is_doomed = {
+            let mut state = self.seated.state();
+            state.phase = phase;
+            state.is_doomed
+        };
+        drop(self.seated.killing.lock().await);
+        !is_doomed
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let seats = &mut self.replicator.lock().seats;
+        // A server that has started again counts its connections from the start.
+        let is_own = |seated: &Arc<Seated>| Arc::ptr_eq(seated, &self.seated);
+        if seats.get(&self.connection).is_some_and(is_own) {
+            seats.remove(&self.connection);
+        }
+    }
+}
+
+impl Seated {
+    pub(super) fn is_doomed(&self) -> bool {
+        self.state().is_doomed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Replicator {
+    /// Gives a session its seat.
+    pub fn seat(self: &Arc<Self>, connection: u32) -> Seat {
+        let state = State {
+            phase: Phase::Idle,
+            is_doomed: false,
+        };
+        let seated = Arc::new(Seated {
+            state: Mutex::new(state),
+            doomed: Notify::new(),
+            killing: Arc::default(),
+        });
+        self.lock().seats.insert(connection, seated.clone());
+        Seat {
+            replicator: self.clone(),
+            connection,
+            seated,
+        }
+    }
+
+    /// Has somebody go who is in the applier's way.
+    pub(super) fn clear(&self, Obstacle { connection, stays }: Obstacle) {
+        let mut state = self.lock();
+        let Some(seated) = state.seats.get(&connection).cloned() else {
+            if stays {
+                warn!(
+                    connection,
+                    "ending a connection that did not come through the node: it holds a lock that \
+                    the applier needs"
+                );
+                self.kill(connection);
+            }
+            return;
+        };
+        let mut session = seated.state();
+        if let Phase::Ending(id) = session.phase {
+            match id.filter(|id| state.waiting.contains_key(id)) {
+                Some(id) => self.give_up_locks(&mut state, id),
+                // It is not proposed yet; or it is over, or about to be.
+                None => session.is_doomed = true,
+            }
+            return;
+        }
+        if !session.is_doomed {
+            debug!(connection, "a session loses its transaction to the applier");
+            session.is_doomed = true;
+            seated.doomed.notify_one();
+        }
+        if stays {
+            warn!(
+                connection,
+                "ending a client's connection that keeps the applier from a lock"
+            );
+            self.kill(connection);
+        } else if session.phase == Phase::Running
+            && let Ok(killing) = seated.killing.clone().try_lock_owned()
+        {
+            self.kill_query(connection, killing);
+        }
+    }
+
+    fn kill_query(&self, connection: u32, killing: OwnedMutexGuard<()>) {
+        let blockers = self.blockers.clone();
+        tokio::spawn(async move {
+            if let Err(error) = blockers.kill_query(connection).await {
+                debug!(connection, %error, "cannot end a statement");
+            }
+            drop(killing);
+        });
+    }
+
+    fn kill(&self, connection: u32) {
+        let blockers = self.blockers.clone();
+        tokio::spawn(async move {
+            if let Err(error) = blockers.kill(connection).await {
+                debug!(connection, %error, "cannot end a connection");
+            }
+        });
+    }
+}
