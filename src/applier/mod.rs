@@ -205,10 +205,10 @@ impl Applier {
         obstacles: &mut Obstacles<impl Fn(Obstacle)>,
     ) -> Result<(), ConnectionError> {
         if self.session.is_none() {
-            let session = Session::open(&self.server).await?;
-            let Session { connection, .. } = self.session.insert(session);
+            let (session, position) = Session::open(&self.server).await?;
+            self.session = Some(session);
             // The connection that was lost may have committed.
-            if position::read(connection).await? >= last {
+            if position >= last {
                 return Ok(());
             }
         }
@@ -256,15 +256,19 @@ impl<F: Fn(Obstacle)> Obstacles<F> {
 }
 
 impl Session {
-    async fn open(server: &Server) -> Result<Self, ConnectionError> {
+    /// Opens a session; gives the saved position as well.
+    async fn open(server: &Server) -> Result<(Self, Seqno), ConnectionError> {
         let mut connection = Connection::open_for_large_packets(server).await?;
+        // Without autocommit it would leave a transaction open.
+        let position = position::read(&mut connection).await?;
         for setting in SETTINGS {
             connection.query(setting).await?;
         }
-        Ok(Self {
+        let session = Self {
             connection,
             format: Bytes::new(),
-        })
+        };
+        Ok((session, position))
     }
 
     /// Tells the server how the next events are to be read.

@@ -62,7 +62,7 @@ impl Replicated {
         &mut self,
         session: &mut Session,
     ) -> Result<(), SessionError> {
-        self.has_lost = self.transactions.is_open() || session.has(Status::IN_TRANSACTION);
+        self.has_lost |= self.transactions.is_open() || session.has(Status::IN_TRANSACTION);
         self.transactions.roll_back(session).await?;
         Ok(())
     }
@@ -173,6 +173,9 @@ impl Replicated {
             return Ok(session.replay(warnings));
         }
         self.warnings = None;
+        if self.transactions.is_doomed() {
+            self.yield_to_applier(session).await?;
+        }
         if std::mem::take(&mut self.has_lost) && !matches!(class, Class::Rollback(_)) {
             session.discard(source).await?;
             return Ok(Answer::deadlock());
@@ -224,6 +227,7 @@ impl Replicated {
                 }
                 Ok(self.transactions.defined(answer).await)
             }
+            Class::Commit(_) | Class::Rollback(_) => session.relay(source, 0).await,
             _ => self.transactions.run(session, source, 0).await,
         }
     }

@@ -205,17 +205,18 @@ impl Transactions {
         source: Source<'_>,
         hidden: u16,
     ) -> Result<Answer, SessionError> {
-        if !self.seat.run() {
-            session.discard(source).await?;
-            self.roll_back(session).await?;
-            return Ok(Answer::deadlock());
-        }
+        self.seat.run();
         let answer = session.relay(source, hidden).await?;
         if !self.seat.ran().await {
             self.roll_back(session).await?;
             return Ok(Answer::deadlock().in_place_of(&answer));
         }
         Ok(answer)
+    }
+
+    /// Whether the applier needs what the transaction holds.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.seat.is_doomed()
     }
 
     /// Waits, while the session does nothing, until it must roll its transaction back.

@@ -170,7 +170,7 @@ impl Replicator {
         };
         let last_seen = {
             let mut state = self.lock();
-            let last_seen = if seat.seated().is_doomed() {
+            let last_seen = if seat.is_doomed() {
                 Err(InTheWay)
             } else {
                 state.order.prepared(id, &keys)

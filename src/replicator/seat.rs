@@ -46,13 +46,14 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// The session is about to run a statement of its client. If this is false it must roll its
-    /// transaction back instead.
-    #[must_use]
-    pub fn run(&self) -> bool {
-        let mut state = self.seated.state();
-        state.phase = Phase::Running;
-        !state.is_doomed
+    /// Whether the session must roll its transaction back.
+    pub fn is_doomed(&self) -> bool {
+        self.seated.is_doomed()
+    }
+
+    /// The session is about to run a statement of its client.
+    pub fn run(&self) {
+        self.seated.state().phase = Phase::Running;
     }
 
     /// The statement is over. If this is false the transaction must be rolled back, whatever has
@@ -78,13 +79,9 @@ impl Seat {
 
     /// Waits until the session, which does nothing, must roll its transaction back.
     pub async fn doomed(&self) {
-        while !self.seated.state().is_doomed {
+        while !self.is_doomed() {
             self.seated.doomed.notified().await;
         }
-    }
-
-    pub(super) fn seated(&self) -> &Arc<Seated> {
-        &self.seated
     }
 
     /// What kills a statement must not meet what comes after it.
@@ -111,7 +108,7 @@ impl Drop for Seat {
 }
 
 impl Seated {
-    pub(super) fn is_doomed(&self) -> bool {
+    fn is_doomed(&self) -> bool {
         self.state().is_doomed
     }
 
