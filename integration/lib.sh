@@ -35,6 +35,26 @@ install() {
     { cat "$SCRATCH/apt.log" >&2; fail "apt-get install ${missing[*]}"; }
 }
 
+# stock_mysql: sets MYSQL to the command of a stock MySQL 9.7 that shares nothing with the system but its kernel.
+# Debian carries it in its unstable suite, which is unpacked beside what cargo builds.
+stock_mysql() {
+  local root=$(dirname "$(dirname "$TRIREME")")/stock-mysql sudo=
+  if [ ! -x "$root/usr/sbin/mysqld" ]; then
+    install debootstrap
+    say "unpacking a stock MySQL"
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo rm -rf "$root"
+    $sudo debootstrap --variant=minbase sid "$root" >"$SCRATCH/mysql.log" 2>&1 &&
+      { $sudo cp -n /etc/apt/apt.conf.d/*proxy* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true; } &&
+      $sudo env DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get install -y -qq --no-install-recommends \
+        mysql-server-core >>"$SCRATCH/mysql.log" 2>&1 ||
+      { tail -20 "$SCRATCH/mysql.log" >&2; fail "debootstrap sid"; }
+  fi
+  local loader=("$root"/lib*/ld-linux-*.so.*) libraries=("$root"/usr/lib/*-linux-gnu)
+  MYSQL="${loader[0]} --library-path ${libraries[0]}:${libraries[0]}/mysql $root/usr/sbin/mysqld --basedir=$root/usr"
+  MYSQL+=" --lc-messages-dir=$root/usr/share/mysql --plugin-dir=$root/usr/lib/mysql/plugin --secure-file-priv="
+}
+
 build() { (cd "$ROOT" && cargo build --locked --quiet); }
 
 # eventually SECONDS COMMAND…: runs the command until it succeeds.
@@ -50,6 +70,13 @@ eventually() {
 start_sandbox() {
   local port=$1; shift
   "$TRIREME" sandbox --dir "$BOX" --port "$port" --detach "$@"
+}
+
+stop_sandbox() { "$TRIREME" sandbox stop --dir "$BOX" >/dev/null; rm -rf "$BOX"; }
+
+# drive PORT PART [ARGUMENT…]: a part of the promise's drive.py.
+drive() {
+  PYTHONPATH=$ROOT/integration PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$(dirname "$0")/drive.py" "$@"
 }
 
 # sql PORT STATEMENTS: runs them with the stock client, rows without headings.

@@ -8,19 +8,18 @@ install mariadb-server mariadb-client python3-pymysql
 
 say "starting three servers and nodes"
 start_sandbox $port --nodes 3 >/dev/null
-drive() { /usr/bin/python3 "$(dirname "$0")/drive.py" $port "$@"; }
 
-drive kinds
-drive conflicts 300
-drive equal_values
+drive $port kinds
+drive $port conflicts 300
+drive $port equal_values
 
 say "a node that was killed has what the others committed meanwhile when it is back"
 node=$(cat "$BOX/node3/trireme.pid")
-drive write 1 2 3
+drive $port write 1 2 3
 kill -9 "$node"
 rm "$BOX/node3/trireme.pid"
-drive write 1 2
+drive $port write 1 2
 start_sandbox $port --nodes 3 >/dev/null
-drive write 3
-drive checksums
+drive $port write 3
+drive $port checksums
 say "commit: passed"

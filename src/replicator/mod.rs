@@ -34,7 +34,7 @@ use crate::{
 
 use entry::Entry;
 pub use entry::{Malformed, TooLarge};
-use order::{InTheWay, Order};
+use order::Order;
 pub use prepared::{Held, Prepared};
 pub use seat::Seat;
 use seat::Seated;
@@ -170,18 +170,16 @@ impl Replicator {
         };
         let last_seen = {
             let mut state = self.lock();
-            let last_seen = if seat.is_doomed() {
-                Err(InTheWay)
-            } else {
-                state.order.prepared(id, &keys)
-            };
-            let Ok(last_seen) = last_seen else {
+            let Ok(last_seen) = state.order.prepared(id, &keys) else {
                 drop(state);
                 let _ = answer.send(Outcome::RollBack(Refusal::Conflict, Some(prepared)));
                 return replication;
             };
             let held = Some(prepared.over());
             state.waiting.insert(id, Waiting { held, answer });
+            if seat.is_doomed() {
+                self.give_up_locks(&mut state, id);
+            }
             last_seen
         };
         let events = changes.rows.iter();

@@ -155,7 +155,7 @@ impl Replicator {
         if let Phase::Ending(id) = session.phase {
             match id.filter(|id| state.waiting.contains_key(id)) {
                 Some(id) => self.give_up_locks(&mut state, id),
-                // It is not proposed yet; or it is over, or about to be.
+                // It yields when it is proposed; or it is over, or about to be.
                 None => session.is_doomed = true,
             }
             return;

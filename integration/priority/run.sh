@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# The promise: no client of a node keeps what the others have committed from it, whatever locks it holds,
+# and who loses a transaction to it is told so.
+. "$(dirname "$0")/../lib.sh"
+port=24580
+build
+install mariadb-server mariadb-client python3-pymysql
+
+promise() {
+  say "$1: starting three servers and nodes"
+  TRIREME_LOG=info,trireme::replicator=debug start_sandbox $port --nodes 3 "${@:2}" >/dev/null
+  drive $port holders
+  drive $port replays 20
+  yields=$(grep -c "yields to the applier" "$BOX/node1/trireme.log") || fail "none was replayed"
+  say "$yields of them were replayed"
+  drive $port bank ${BANK_SECONDS:-20}
+  stop_sandbox
+}
+promise MariaDB
+stock_mysql
+promise MySQL --server "$MYSQL"
+say "priority: passed"
