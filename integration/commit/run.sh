@@ -6,20 +6,27 @@ port=24180
 build
 install mariadb-server mariadb-client python3-pymysql
 
-say "starting three servers and nodes"
-start_sandbox $port --nodes 3 >/dev/null
+promise() {
+  local server=$1 node
+  shift
+  say "$server: starting three servers and nodes"
+  start_sandbox $port --nodes 3 "$@" >/dev/null
+  drive $port kinds
+  drive $port conflicts 300
+  drive $port equal_values
 
-drive $port kinds
-drive $port conflicts 300
-drive $port equal_values
-
-say "a node that was killed has what the others committed meanwhile when it is back"
-node=$(cat "$BOX/node3/trireme.pid")
-drive $port write 1 2 3
-kill -9 "$node"
-rm "$BOX/node3/trireme.pid"
-drive $port write 1 2
-start_sandbox $port --nodes 3 >/dev/null
-drive $port write 3
-drive $port checksums
+  say "$server: a node that was killed has what the others committed meanwhile when it is back"
+  node=$(cat "$BOX/node3/trireme.pid")
+  drive $port write 1 2 3
+  kill -9 "$node"
+  rm "$BOX/node3/trireme.pid"
+  drive $port write 1 2
+  start_sandbox $port --nodes 3 "$@" >/dev/null
+  drive $port write 3
+  drive $port checksums
+  stop_sandbox
+}
+promise MariaDB
+stock_mysql
+promise MySQL --server "$MYSQL"
 say "commit: passed"
