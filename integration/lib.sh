@@ -35,7 +35,8 @@ install() {
     { cat "$SCRATCH/apt.log" >&2; fail "apt-get install ${missing[*]}"; }
 }
 
-# stock_mysql: sets MYSQL to the command of a stock MySQL 9.7 that shares nothing with the system but its kernel.
+# stock_mysql: sets MYSQL and MYSQLBINLOG to the commands of a stock MySQL 9.7 that shares nothing with the system
+# but its kernel.
 # Debian carries it in its unstable suite, which is unpacked beside what cargo builds.
 stock_mysql() {
   local root=$(dirname "$(dirname "$TRIREME")")/stock-mysql sudo=
@@ -47,11 +48,13 @@ stock_mysql() {
     $sudo debootstrap --variant=minbase sid "$root" >"$SCRATCH/mysql.log" 2>&1 &&
       { $sudo cp -n /etc/apt/apt.conf.d/*proxy* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true; } &&
       $sudo env DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get install -y -qq --no-install-recommends \
-        mysql-server-core >>"$SCRATCH/mysql.log" 2>&1 ||
+        mysql-server-core mysql-client-core >>"$SCRATCH/mysql.log" 2>&1 ||
       { tail -20 "$SCRATCH/mysql.log" >&2; fail "debootstrap sid"; }
   fi
   local loader=("$root"/lib*/ld-linux-*.so.*) libraries=("$root"/usr/lib/*-linux-gnu)
-  MYSQL="${loader[0]} --library-path ${libraries[0]}:${libraries[0]}/mysql $root/usr/sbin/mysqld --basedir=$root/usr"
+  local run="${loader[0]} --library-path ${libraries[0]}:${libraries[0]}/mysql"
+  MYSQLBINLOG="$run $root/usr/bin/mysqlbinlog"
+  MYSQL="$run $root/usr/sbin/mysqld --basedir=$root/usr"
   MYSQL+=" --lc-messages-dir=$root/usr/share/mysql --plugin-dir=$root/usr/lib/mysql/plugin --secure-file-priv="
 }
 

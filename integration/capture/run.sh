@@ -9,23 +9,32 @@ install mariadb-server mariadb-client python3-pymysql
 
 not_running() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 
-say "starting a server"
-start_sandbox $port --nodes 1 >/dev/null
+promise() {
+  local server=$1 binlog=$2 node id left
+  shift 2
+  say "$server: starting a server"
+  start_sandbox $port --nodes 1 "$@" >/dev/null
 
-say "a node that died: what it had prepared is rolled back at its next start, and nobody else's"
-node=$(cat "$BOX/node1/trireme.pid")
-kill -9 "$node"
-eventually 10 not_running "$node" || fail "the node survived kill -9"
-rm "$BOX/node1/trireme.pid"
-sql $((port + 301)) "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)"
-for id in trireme-00000000000000ab-1-2f mine; do
-  sql $((port + 301)) "XA START '$id'; INSERT INTO d.t VALUES (LENGTH('$id')); XA END '$id'; XA PREPARE '$id'"
-done
-start_sandbox $port --nodes 1 >/dev/null
-left=$(sql $((port + 301)) "XA RECOVER" | cut -f4)
-[ "$left" = mine ] || fail "prepared transactions after the start: $left"
-sql $((port + 301)) "XA ROLLBACK 'mine'"
+  say "$server: a node that died: what it had prepared is rolled back at its next start, and nobody else's"
+  node=$(cat "$BOX/node1/trireme.pid")
+  kill -9 "$node"
+  eventually 10 not_running "$node" || fail "the node survived kill -9"
+  rm "$BOX/node1/trireme.pid"
+  sql $((port + 301)) "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)"
+  for id in trireme-00000000000000ab-1-2f mine; do
+    sql $((port + 301)) "XA START '$id'; INSERT INTO d.t VALUES (LENGTH('$id')); XA END '$id'; XA PREPARE '$id'"
+  done
+  start_sandbox $port --nodes 1 "$@" >/dev/null
+  left=$(sql $((port + 301)) "XA RECOVER" | cut -f4)
+  [ "$left" = mine ] || fail "prepared transactions after the start: $left"
+  sql $((port + 301)) "XA ROLLBACK 'mine'"
 
-say "comparing"
-/usr/bin/python3 "$(dirname "$0")/drive.py" $((port + 1)) $((port + 301)) "$BOX/node1/data" \
-  "$(dirname "$TRIREME")/examples/capture" mariadb-binlog
+  say "$server: comparing"
+  /usr/bin/python3 "$(dirname "$0")/drive.py" $((port + 1)) $((port + 301)) "$BOX/node1/data" \
+    "$(dirname "$TRIREME")/examples/capture" $binlog
+  stop_sandbox
+}
+promise MariaDB mariadb-binlog
+stock_mysql
+promise MySQL "$MYSQLBINLOG" --server "$MYSQL"
+say "capture: passed"
