@@ -361,7 +361,7 @@ impl Transactions {
         let answer = match self.open.take() {
             Some(Open { id, .. }) => abandon(session, id).await?,
             None => {
-                let [answer] = session.run_own(["ROLLBACK".to_owned()]).await?;
+                let [answer] = unless_killed(session, ["ROLLBACK".to_owned()]).await?;
                 answer
             }
         };
@@ -397,13 +397,22 @@ async fn give_up(
 
 /// Rolls back a transaction, whatever its state.
 async fn abandon(session: &mut Session, id: TransactionId) -> Result<Answer, SessionError> {
+    let end = [format!("XA END '{id}'"), format!("XA ROLLBACK '{id}'")];
+    let [_, answer] = unless_killed(session, end).await?;
+    Ok(answer)
+}
+
+/// Runs statements that may run twice. What was to end a statement may come when that is over, and end
+/// the next one.
+async fn unless_killed<const N: usize>(
+    session: &mut Session,
+    statements: [String; N],
+) -> Result<[Answer; N], SessionError> {
     loop {
-        let end = [format!("XA END '{id}'"), format!("XA ROLLBACK '{id}'")];
-        let [ended, rolled_back] = session.run_own(end).await?;
-        // What was to end a statement may come when that is over, and end the next one.
-        let killed = |answer: &Answer| answer.error_number() == Some(errno::QUERY_INTERRUPTED);
-        if !killed(&ended) && !killed(&rolled_back) {
-            return Ok(rolled_back);
+        let answers = session.run_own(statements.clone()).await?;
+        let is_killed = |answer: &Answer| answer.error_number() == Some(errno::QUERY_INTERRUPTED);
+        if !answers.iter().any(is_killed) {
+            return Ok(answers);
         }
     }
 }
