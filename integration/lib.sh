@@ -58,6 +58,13 @@ stock_mysql() {
   MYSQL+=" --lc-messages-dir=$root/usr/share/mysql --plugin-dir=$root/usr/lib/mysql/plugin --secure-file-priv="
 }
 
+# on_both_servers: calls `promise SERVER [OPTION…]` for each kind of server, with the options of its sandbox.
+on_both_servers() {
+  promise MariaDB
+  stock_mysql
+  promise MySQL --server "$MYSQL"
+}
+
 build() { (cd "$ROOT" && cargo build --locked --quiet); }
 
 # eventually SECONDS COMMAND…: runs the command until it succeeds.

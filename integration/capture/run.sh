@@ -10,8 +10,9 @@ install mariadb-server mariadb-client python3-pymysql
 not_running() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 
 promise() {
-  local server=$1 binlog=$2 node id left
-  shift 2
+  local server=$1 binlog=mariadb-binlog node id left
+  [ "$server" = MariaDB ] || binlog=$MYSQLBINLOG
+  shift
   say "$server: starting a server"
   start_sandbox $port --nodes 1 "$@" >/dev/null
 
@@ -34,7 +35,5 @@ promise() {
     "$(dirname "$TRIREME")/examples/capture" $binlog
   stop_sandbox
 }
-promise MariaDB mariadb-binlog
-stock_mysql
-promise MySQL "$MYSQLBINLOG" --server "$MYSQL"
+on_both_servers
 say "capture: passed"

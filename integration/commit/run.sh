@@ -26,7 +26,5 @@ promise() {
   drive $port checksums
   stop_sandbox
 }
-promise MariaDB
-stock_mysql
-promise MySQL --server "$MYSQL"
+on_both_servers
 say "commit: passed"

@@ -16,7 +16,5 @@ promise() {
   drive $port bank ${BANK_SECONDS:-20}
   stop_sandbox
 }
-promise MariaDB
-stock_mysql
-promise MySQL --server "$MYSQL"
+on_both_servers
 say "priority: passed"

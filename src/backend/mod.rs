@@ -19,7 +19,7 @@ use tokio::time::error::Elapsed;
 
 use crate::binlog::Place;
 
-pub use blockers::{Blockers, Watch};
+pub use blockers::{Blockers, Kill, Watch};
 pub use capture::{CaptureFailure, Captured, Captures, Changes, Expected, capture};
 pub use connection::{Connection, Row};
 pub use dump::{Dump, end_of_binlog};

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::{
-    Outcome, Refusal, ReplicationFailure, Replicator, State, Turn, Waiting,
+    Outcome, Refusal, ReplicationFailure, Replicator, Turn, Waiting,
     entry::Assembly,
     order::Action,
     prepared::{Decision, decide},
@@ -100,10 +100,7 @@ impl Delivery<'_> {
                 self.commit(seqno, write_set).await?;
             }
             Action::Apply { write_set, doomed } => {
-                self.roll_back(doomed);
-                let yielded = self.replicator.lock().waiting.remove(&write_set.id);
-                self.add(seqno, write_set).await?;
-                self.yielded.extend(yielded);
+                self.add(seqno, write_set, doomed).await?;
             }
             Action::RollBack(id) => self.roll_back(vec![id]),
         }
@@ -117,34 +114,18 @@ impl Delivery<'_> {
         }
     }
 
-    /// Gives a transaction of this node its turn, and waits until it is committed.
+    /// Gives a transaction of this node its turn, and waits until it is committed; or has it applied,
+    /// if it has given up its locks.
     async fn commit(
         &mut self,
         seqno: Seqno,
         write_set: WriteSet,
     ) -> Result<(), ReplicationFailure> {
-        let prepared = {
-            let mut state = self.replicator.lock();
-            let State { order, waiting, .. } = &mut *state;
-            match waiting.remove(&write_set.id) {
-                Some(Waiting {
-                    held: Some(held),
-                    answer,
-                }) => {
-                    order.committing(seqno);
-                    Ok((held, answer))
-                }
-                yielded => Err((order.applying(seqno, &write_set.keys), yielded)),
-            }
-        };
-        let (held, answer) = match prepared {
-            Ok(prepared) => prepared,
-            Err((doomed, yielded)) => {
-                self.roll_back(doomed);
-                self.add(seqno, write_set).await?;
-                self.yielded.extend(yielded);
-                return Ok(());
-            }
+        let turn = self.replicator.lock().take_turn(seqno, write_set.id);
+        let Some((held, answer)) = turn else {
+            let keys = &write_set.keys;
+            let doomed = self.replicator.lock().order.applying(seqno, keys);
+            return self.add(seqno, write_set, doomed).await;
         };
         held.slot.set_ordered(held.id);
         let (committed, is_committed) = oneshot::channel();
@@ -158,8 +139,15 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    /// Puts a write set into the batch.
-    async fn add(&mut self, seqno: Seqno, write_set: WriteSet) -> Result<(), ReplicationFailure> {
+    /// Puts a write set into the batch, where these are not in its way.
+    async fn add(
+        &mut self,
+        seqno: Seqno,
+        write_set: WriteSet,
+        doomed: Vec<TransactionId>,
+    ) -> Result<(), ReplicationFailure> {
+        self.roll_back(doomed);
+        let yielded = self.replicator.lock().waiting.remove(&write_set.id);
         match &mut self.batch {
             Some(batch) if batch.accepts(&write_set) => batch.push(seqno, write_set)?,
             _ => {
@@ -167,6 +155,7 @@ impl Delivery<'_> {
                 self.batch = Some(Batch::of(seqno, write_set)?);
             }
         }
+        self.yielded.extend(yielded);
         Ok(())
     }
 

@@ -69,6 +69,20 @@ struct Waiting {
     answer: mpsc::UnboundedSender<Outcome>,
 }
 
+impl State {
+    /// The turn of a transaction, if it still has its locks; it is about to commit then.
+    fn take_turn(
+        &mut self,
+        seqno: Seqno,
+        id: TransactionId,
+    ) -> Option<(Held, mpsc::UnboundedSender<Outcome>)> {
+        let held = self.waiting.get_mut(&id)?.held.take()?;
+        let Waiting { answer, .. } = self.waiting.remove(&id)?;
+        self.order.committing(seqno);
+        Some((held, answer))
+    }
+}
+
 /// What a session is to do about its prepared transaction.
 #[derive(Debug)]
 pub enum Outcome {
@@ -244,12 +258,10 @@ impl Replicator {
     /// Has a transaction that waits for its turn rolled back, and brought in by the applier if it
     /// passes certification.
     fn give_up_locks(&self, state: &mut State, id: TransactionId) {
-        let State { order, waiting, .. } = state;
-        if let Some(Waiting { held, answer }) = waiting.get_mut(&id)
+        if let Some(Waiting { held, answer }) = state.waiting.get_mut(&id)
             && let Some(held) = held.take()
         {
             debug!(transaction = %id, "yields to the applier");
-            order.yielded(id);
             // If its session has gone, this is dropped, and the node rolls it back.
             let _ = answer.send(Outcome::Yield(self.prepare(held)));
         }

@@ -16,8 +16,7 @@ use crate::{
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Nothing,
-    /// A transaction that this node holds prepared: commit it, or apply it if it has
-    /// [`yielded`](Order::yielded) by then.
+    /// A transaction of this node: commit it, or apply it if it has given up its locks.
     Commit(WriteSet),
     /// Apply the write set and commit it. The transactions of this node that it conflicts with can
     /// no longer commit: roll them back, or they stand in its way.
@@ -33,21 +32,13 @@ pub(super) enum Action {
 #[derive(Debug, Default)]
 pub(super) struct Order {
     certification: Certification,
-    /// The transactions of this node that are proposed and not ordered yet.
-    local: HashMap<TransactionId, Local>,
+    /// The transactions of this node that are proposed and not ordered yet, with their keys.
+    local: HashMap<TransactionId, Vec<Key>>,
     /// The keys of write sets that are to be applied and are not committed yet, with the last of
     /// the write sets that have them.
     applying: HashMap<KeyHash, (Mode, Seqno)>,
     /// All up to here is committed on this node's server, or about to be and holds its locks.
     seen: Seqno,
-}
-
-/// A transaction of this node's clients.
-#[derive(Debug)]
-struct Local {
-    keys: Vec<Key>,
-    /// It holds its locks on this node's server.
-    is_prepared: bool,
 }
 
 impl Order {
@@ -60,20 +51,8 @@ impl Order {
         if conflict(keys, |hash| Some(self.applying.get(&hash)?.0)) {
             return Err(InTheWay);
         }
-        let local = Local {
-            keys: keys.to_vec(),
-            is_prepared: true,
-        };
-        self.local.insert(id, local);
+        self.local.insert(id, keys.to_vec());
         Ok(self.seen)
-    }
-
-    /// A proposed transaction gives up its locks. If it passes certification it is applied like
-    /// another node's.
-    pub(super) fn yielded(&mut self, id: TransactionId) {
-        if let Some(local) = self.local.get_mut(&id) {
-            local.is_prepared = false;
-        }
     }
 
     /// Forgets a transaction that will not be ordered, or that is to be rolled back before it is.
@@ -97,17 +76,15 @@ impl Order {
             ..
         } = write_set;
         let verdict = self.certification.certify(seqno, last_seen, keys);
-        let local = self.local.remove(&id);
-        match (verdict, local) {
-            (Verdict::Commit, Some(Local { is_prepared, .. })) if is_prepared => {
-                Action::Commit(write_set)
-            }
-            (Verdict::Commit, _) => {
+        let is_local = self.local.remove(&id).is_some();
+        match (verdict, is_local) {
+            (Verdict::Commit, true) => Action::Commit(write_set),
+            (Verdict::Commit, false) => {
                 let doomed = self.applying(seqno, keys);
                 Action::Apply { write_set, doomed }
             }
-            (Verdict::Conflict(_), Some(_)) => Action::RollBack(id),
-            (Verdict::Conflict(_), None) => Action::Nothing,
+            (Verdict::Conflict(_), true) => Action::RollBack(id),
+            (Verdict::Conflict(_), false) => Action::Nothing,
         }
     }
 
@@ -139,7 +116,7 @@ impl Order {
             Some(keys[at].mode)
         };
         let local = self.local.iter();
-        let doomed = local.filter(|(_, local)| conflict(&local.keys, mode_of));
+        let doomed = local.filter(|(_, keys)| conflict(keys, mode_of));
         let doomed: Vec<_> = doomed.map(|(id, _)| *id).collect();
         for id in &doomed {
             self.local.remove(id);
@@ -248,18 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn who_has_yielded_is_applied_in_its_place_or_loses_in_it() {
+    fn who_has_given_up_its_locks_is_applied_in_its_place_or_loses_in_it() {
         let mut order = Order::default();
         order.prepared(id(1, 1), &keys(&[1])).unwrap();
         order.prepared(id(1, 2), &keys(&[2])).unwrap();
-        order.yielded(id(1, 1));
-        order.yielded(id(1, 2));
-        // It has what the other one has given up.
+        // It has what the first one has given up.
         order.prepared(id(1, 3), &keys(&[1])).unwrap();
-        match deliver(&mut order, 5, id(1, 1), 0, &[1]) {
-            Action::Apply { doomed, .. } => assert_eq!(doomed, [id(1, 3)]),
-            other => panic!("{other:?}"),
-        }
+        let action = deliver(&mut order, 5, id(1, 1), 0, &[1]);
+        assert_eq!(action, Action::Commit(write_set(id(1, 1), Seqno(0), &[1])));
+        assert_eq!(order.applying(Seqno(5), &keys(&[1])), [id(1, 3)]);
+        assert_eq!(order.prepared(id(1, 4), &keys(&[1])), Err(InTheWay));
         match deliver(&mut order, 6, id(2, 1), 0, &[2]) {
             Action::Apply { doomed, .. } => assert_eq!(doomed, [id(1, 2)]),
             other => panic!("{other:?}"),

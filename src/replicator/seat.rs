@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 use tracing::{debug, warn};
 
 use super::Replicator;
-use crate::{applier::Obstacle, id::TransactionId};
+use crate::{applier::Obstacle, backend::Kill, id::TransactionId};
 
 /// What a session does with its transaction, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Replicator {
                     "ending a connection that did not come through the node: it holds a lock that \
                     the applier needs"
                 );
-                self.kill(connection);
+                self.kill(Kill::Connection, connection, None);
             }
             return;
         };
@@ -170,30 +170,22 @@ impl Replicator {
                 connection,
                 "ending a client's connection that keeps the applier from a lock"
             );
-            self.kill(connection);
+            self.kill(Kill::Connection, connection, None);
         } else if session.phase == Phase::Running
             && let Ok(killing) = seated.killing.clone().try_lock_owned()
         {
-            self.kill_query(connection, killing);
+            self.kill(Kill::Statement, connection, Some(killing));
         }
     }
 
-    fn kill_query(&self, connection: u32, killing: OwnedMutexGuard<()>) {
+    /// Ends what a connection does; `killing` is held until then.
+    fn kill(&self, what: Kill, connection: u32, killing: Option<OwnedMutexGuard<()>>) {
         let blockers = self.blockers.clone();
         tokio::spawn(async move {
-            if let Err(error) = blockers.kill_query(connection).await {
-                debug!(connection, %error, "cannot end a statement");
+            if let Err(error) = blockers.kill(what, connection).await {
+                debug!(connection, ?what, %error, "cannot be killed");
             }
             drop(killing);
-        });
-    }
-
-    fn kill(&self, connection: u32) {
-        let blockers = self.blockers.clone();
-        tokio::spawn(async move {
-            if let Err(error) = blockers.kill(connection).await {
-                debug!(connection, %error, "cannot end a connection");
-            }
         });
     }
 }
