@@ -121,6 +121,11 @@ impl Event {
         Kind(self.0[KIND])
     }
 
+    /// When its statement was begun, in seconds since 1970.
+    pub fn second(&self) -> u32 {
+        self.u32(0)
+    }
+
     /// Where the event ends in its file, modulo 2^32.
     pub fn end(&self) -> u32 {
         self.u32(END)

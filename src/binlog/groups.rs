@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     event::{Event, EventError, Kind},
     place::Place,
-    query::{self, Statement},
+    query::{Query, Statement},
     xid::{Prepare, Xid},
 };
 
@@ -23,8 +23,9 @@ pub enum Group {
     },
     /// The decision about a transaction that had been prepared.
     Decided,
-    /// What took effect at once: a statement of its own, or a transaction that was not prepared.
-    Direct,
+    /// What took effect at once: a statement of its own, or a transaction that was not prepared. Its
+    /// statements, and its row events with their table maps, in order.
+    Direct(Result<Vec<Event>, Refusal>),
 }
 
 /// Why a prepared transaction cannot be replicated, though the binlog is in order.
@@ -74,10 +75,20 @@ pub struct Groups {
 /// A group whose end has not come.
 #[derive(Debug)]
 struct Open {
-    rows: Vec<Event>,
+    /// Row events with their table maps, and statements that do more than open or end the group.
+    events: Vec<Event>,
+    /// Whether a statement is among them.
+    has_statement: bool,
     refusal: Option<Refusal>,
     /// Whether the group is a transaction, with an event at its end, and not one statement.
     transaction: bool,
+}
+
+impl Open {
+    fn direct(self) -> Option<Group> {
+        let events = self.refusal.map_or(Ok(self.events), Err);
+        Some(Group::Direct(events))
+    }
 }
 
 impl Groups {
@@ -122,8 +133,8 @@ impl Groups {
             Kind::GTID | Kind::ANONYMOUS_GTID | Kind::GTID_TAGGED | Kind::MARIADB_GTID => {
                 self.start(&event)
             }
-            Kind::QUERY => self.query(&event),
-            Kind::XID => self.finish().map(|_| Some(Group::Direct)),
+            Kind::QUERY => self.query(event),
+            Kind::XID => self.finish().map(Open::direct),
             Kind::XA_PREPARE => self.prepare(&event),
             _ if kind == Kind::TABLE_MAP || kind.is_rows() => self.rows(event),
             Kind::PARTIAL_UPDATE_ROWS => self.refuse(Refusal::PartialRows),
@@ -190,7 +201,8 @@ impl Groups {
             return Err(Misplaced);
         }
         self.open = Some(Open {
-            rows: Vec::new(),
+            events: Vec::new(),
+            has_statement: false,
             refusal: None,
             transaction: event.kind() == Kind::MARIADB_GTID
                 && !is_standalone(event.body()).ok_or(Misplaced)?,
@@ -198,23 +210,30 @@ impl Groups {
         Ok(None)
     }
 
-    fn query(&mut self, event: &Event) -> Result<Option<Group>, Misplaced> {
-        let sql = query::statement(event.body()).ok_or(Misplaced)?;
+    fn query(&mut self, event: Event) -> Result<Option<Group>, Misplaced> {
+        let statement = Statement::of(Query::decode(event.body()).ok_or(Misplaced)?.text);
         let open = self.open()?;
-        match Statement::of(sql) {
+        match statement {
             Statement::Begin => {
                 open.transaction = true;
                 Ok(None)
             }
             Statement::Inside => Ok(None),
-            Statement::Other if open.transaction => self.refuse(Refusal::Statement),
-            Statement::Other | Statement::End => self.finish().map(|_| Some(Group::Direct)),
+            Statement::Other => {
+                open.events.push(event);
+                open.has_statement = true;
+                if open.transaction {
+                    return Ok(None);
+                }
+                self.finish().map(Open::direct)
+            }
+            Statement::End => self.finish().map(Open::direct),
             Statement::Decide => self.finish().map(|_| Some(Group::Decided)),
         }
     }
 
     fn rows(&mut self, event: Event) -> Result<Option<Group>, Misplaced> {
-        self.open()?.rows.push(event);
+        self.open()?.events.push(event);
         Ok(None)
     }
 
@@ -225,11 +244,12 @@ impl Groups {
 
     fn prepare(&mut self, event: &Event) -> Result<Option<Group>, Misplaced> {
         let Prepare { one_phase, xid } = Prepare::decode(event.body()).ok_or(Misplaced)?;
-        let Open { rows, refusal, .. } = self.finish()?;
+        let open = self.finish()?;
         if one_phase {
-            return Ok(Some(Group::Direct));
+            return Ok(open.direct());
         }
-        let rows = refusal.map_or(Ok(rows), Err);
+        let refusal = open.has_statement.then_some(Refusal::Statement);
+        let rows = open.refusal.or(refusal).map_or(Ok(open.events), Err);
         Ok(Some(Group::Prepared { xid, rows }))
     }
 
@@ -366,6 +386,16 @@ mod tests {
         }
     }
 
+    /// The kinds of the events of a direct group.
+    fn direct(group: Result<Option<Group>, CaptureError>) -> Vec<u8> {
+        match group {
+            Ok(Some(Group::Direct(Ok(events)))) => {
+                events.iter().map(|event| event.kind().0).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn other_groups_are_told_apart() {
         let mut log = Writer::new();
@@ -374,7 +404,7 @@ mod tests {
             (Kind::MARIADB_GTID, STANDALONE),
         ] {
             log.write(gtid, body).unwrap();
-            assert_eq!(log.query("DROP TABLE t"), Ok(Some(Group::Direct)));
+            assert_eq!(direct(log.query("DROP TABLE t")), [2]);
             log.write(gtid, body).unwrap();
             assert_eq!(
                 log.query("XA COMMIT X'6e31',X'',1"),
@@ -384,15 +414,15 @@ mod tests {
             log.query("BEGIN").unwrap();
             log.query("CREATE TABLE t (a int) START TRANSACTION")
                 .unwrap();
+            log.write(Kind::TABLE_MAP, b"table1").unwrap();
             log.write(WRITE_ROWS, b"rows").unwrap();
-            assert_eq!(log.write(Kind::XID, b"12345678"), Ok(Some(Group::Direct)));
+            assert_eq!(direct(log.write(Kind::XID, b"12345678")), [2, 19, 30]);
         }
         log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
-        assert_eq!(log.query("COMMIT"), Ok(Some(Group::Direct)));
+        assert!(direct(log.query("COMMIT")).is_empty());
         log.write(Kind::GTID, b"").unwrap();
         let one_phase = [&[1], &PREPARE[1..]].concat();
-        let group = log.write(Kind::XA_PREPARE, &one_phase);
-        assert_eq!(group, Ok(Some(Group::Direct)));
+        assert!(direct(log.write(Kind::XA_PREPARE, &one_phase)).is_empty());
     }
 
     #[test]
@@ -426,7 +456,7 @@ mod tests {
         log.end = 4;
         log.write(Kind::FORMAT_DESCRIPTION, b"format").unwrap();
         log.write(Kind::MARIADB_GTID, STANDALONE).unwrap();
-        assert_eq!(log.query("DROP TABLE t"), Ok(Some(Group::Direct)));
+        assert_eq!(direct(log.query("DROP TABLE t")), [2]);
         for (file, position) in [("log.000012", 4), ("other.000011", 4), ("log.000011", 5)] {
             let gap = log.goes_on_in(file, position);
             assert!(matches!(gap, Err(CaptureError::Gap { .. })), "{gap:?}");

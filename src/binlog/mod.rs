@@ -17,6 +17,7 @@ pub(crate) use event::tests::event as written_event;
 pub use event::{Event, EventError, Kind};
 pub use groups::{CaptureError, Group, Groups, Refusal};
 pub use place::Place;
+pub use query::{Query, UnknownVariable};
 pub use rows::{Change, Image, RowsError, changes, table_of};
 pub use table_map::TableMap;
 pub use xid::Xid;
