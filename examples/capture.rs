@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
         match groups.take(dump.event().await?)? {
             None => {}
             Some(Group::Decided) => writeln!(out, "decided")?,
-            Some(Group::Direct) => writeln!(out, "direct")?,
+            Some(Group::Direct(_)) => writeln!(out, "direct")?,
             Some(Group::Prepared { xid, rows }) => {
                 let name = String::from_utf8_lossy(&xid.global);
                 match rows {

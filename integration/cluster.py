@@ -1,7 +1,4 @@
-"""A sandbox of three nodes, for the scripts that write through it. Its port is the script's first argument.
-
-Definitions are not replicated yet: `everywhere` runs them on each node.
-"""
+"""A sandbox of three nodes, for the scripts that write through it. Its port is the script's first argument."""
 
 import sys
 import time
@@ -29,10 +26,28 @@ def run(connection, *statements):
     return rows
 
 
-def everywhere(*statements):
-    for number in NODES:
-        with node(number, autocommit=True) as connection:
-            run(connection, *statements)
+def server(number, **options):
+    return connect(PORT + 300 + number, **options)
+
+
+def position(number):
+    with server(number) as connection:
+        return run(connection, "SELECT seqno FROM trireme.position")[0][0]
+
+
+def define(*statements, number=1):
+    """Runs definitions on a node, and waits until the others have them too."""
+    with node(number, autocommit=True) as connection:
+        run(connection, *statements)
+    expect_positions(position(number))
+
+
+def expect_positions(last):
+    deadline = time.time() + 10
+    while any(position(number) < last for number in NODES):
+        if time.time() > deadline:
+            sys.exit(f"FAILED: the servers are at {[position(number) for number in NODES]} and not at {last}")
+        time.sleep(0.01)
 
 
 def tables_of(connection):
@@ -44,9 +59,9 @@ def tables_of(connection):
 
 
 def checksums(number):
-    with connect(PORT + 300 + number) as server:
-        names = [f"`{schema}`.`{table}`" for schema, table in tables_of(server)]
-        return dict(run(server, "CHECKSUM TABLE " + ", ".join(names)))
+    with server(number) as connection:
+        names = [f"`{schema}`.`{table}`" for schema, table in tables_of(connection)]
+        return dict(run(connection, "CHECKSUM TABLE " + ", ".join(names)))
 
 
 def expect_equal():

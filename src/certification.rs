@@ -107,6 +107,15 @@ impl Certification {
         Verdict::Commit
     }
 
+    /// Forgets what was before `seqno`: a write set whose transaction had not seen all up to there
+    /// fails.
+    pub fn fence(&mut self, seqno: Seqno) {
+        self.index.clear();
+        self.history.clear();
+        self.keys = 0;
+        self.forgotten = seqno;
+    }
+
     fn forget(&mut self) {
         while self.keys > self.max_keys && self.history.len() > 1 {
             let (seqno, hashes) = self.history.pop_front().expect("longer than one");

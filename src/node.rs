@@ -10,7 +10,7 @@ use tokio::{
 use tracing::info;
 
 use crate::{
-    backend::{self, Captures},
+    backend::{self, Captures, Schemas},
     config::Config,
     consensus::Engine,
     frontend::{self, Shared},
@@ -38,9 +38,16 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
         None => None,
     };
     let captures = Arc::new(Captures::default());
-    let replicator = log
-        .as_ref()
-        .map(|log| Arc::new(Replicator::new(log.clone(), config.server.clone())));
+    let schemas = Arc::new(Schemas::new(config.server.clone()));
+    let replicator = log.as_ref().map(|log| {
+        let (log, server) = (log.clone(), config.server.clone());
+        Arc::new(Replicator::new(
+            log,
+            server,
+            captures.clone(),
+            schemas.clone(),
+        ))
+    });
     let source = status::Source {
         captures: log.is_some().then(|| captures.clone()),
         replicator: replicator.clone(),
@@ -56,8 +63,13 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
         .zip(replicator.as_ref())
         .map(|(log, replicator)| {
             let server = config.server.clone();
-            let shared = Shared::new(log.identity(), server, captures.clone(), replicator.clone());
-            Arc::new(shared)
+            Arc::new(Shared::new(
+                log.identity(),
+                server,
+                captures.clone(),
+                schemas,
+                replicator.clone(),
+            ))
         });
     let in_cluster = shared.is_some();
     info!(listen = %config.listen, server = %config.server.address, "node started");
@@ -68,7 +80,7 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
         failure = backend::capture(&config.server, rand::random(), &captures), if in_cluster => {
             Some(failure.to_string())
         }
-        failure = deliver(replicator.as_deref(), &captures) => Some(failure),
+        failure = deliver(replicator.as_ref(), &captures) => Some(failure),
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
@@ -97,7 +109,7 @@ async fn failed(log: Option<&Engine>) -> String {
 }
 
 /// Brings what the cluster commits to this node's server, once that is prepared.
-async fn deliver(replicator: Option<&Replicator>, captures: &Captures) -> String {
+async fn deliver(replicator: Option<&Arc<Replicator>>, captures: &Captures) -> String {
     match replicator {
         Some(replicator) => {
             captures.followed().await;

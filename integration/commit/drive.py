@@ -11,7 +11,7 @@ import time
 import pymysql
 from pymysql.constants import CLIENT
 
-from cluster import NODES, everywhere, expect_equal, node, run
+from cluster import NODES, define, expect_equal, node, run
 
 DEADLOCK, DUPLICATE, UNKNOWN_COLLATION = 1213, 1062, 1273
 MULTI = CLIENT.MULTI_STATEMENTS
@@ -19,7 +19,7 @@ MULTI = CLIENT.MULTI_STATEMENTS
 
 def kinds():
     """Every way to write, on every node."""
-    everywhere(
+    define(
         "DROP DATABASE IF EXISTS kinds",
         "CREATE DATABASE kinds CHARACTER SET utf8mb4",
         "USE kinds",
@@ -86,10 +86,11 @@ def race(first, second, statements):
 
 def conflicts(rounds):
     """Two sessions on two nodes want the same thing, and exactly one gets it."""
-    everywhere(
+    define(
         "DROP DATABASE IF EXISTS conflicts",
         "CREATE DATABASE conflicts",
         "CREATE TABLE conflicts.t (id INT PRIMARY KEY, v INT, u VARCHAR(20) COLLATE utf8mb4_unicode_ci UNIQUE)",
+        "CREATE TABLE conflicts.w (id BIGINT PRIMARY KEY AUTO_INCREMENT, v INT)",
     )
     with node(1, autocommit=True) as one:
         run(one, f"INSERT INTO conflicts.t VALUES {', '.join(f'({n}, 0, NULL)' for n in range(0, int(rounds), 3))}")
@@ -152,7 +153,7 @@ def equal_values():
         kind = "VARBINARY(30)" if collation == "binary" else (
             f"VARCHAR(30) CHARACTER SET {character_set} COLLATE `{collation}`")
         for prefix in ("", "(3)"):
-            everywhere(
+            define(
                 "CREATE DATABASE IF NOT EXISTS equal_values",
                 "DROP TABLE IF EXISTS equal_values.t",
                 f"CREATE TABLE equal_values.t (id INT PRIMARY KEY, v {kind}, UNIQUE (v{prefix}))",
@@ -176,10 +177,6 @@ def equal_values():
 
 
 def write(*numbers):
-    everywhere_if_missing = "CREATE TABLE IF NOT EXISTS conflicts.w (id BIGINT PRIMARY KEY AUTO_INCREMENT, v INT)"
-    for number in numbers:
-        with node(int(number), autocommit=True) as connection:
-            run(connection, everywhere_if_missing)
     for number in numbers:
         with node(int(number), autocommit=True, database="conflicts") as connection:
             for n in range(100):

@@ -12,7 +12,7 @@ import time
 import pymysql
 import pymysql.cursors
 
-from cluster import NODES, PORT, connect, everywhere, expect_equal, node, run
+from cluster import NODES, PORT, connect, define, expect_equal, node, run
 
 DEADLOCK, LOST = 1213, 2013
 # From a commit on one node to its effect on another whose client is in the way: a look at the server's
@@ -50,7 +50,7 @@ def has(number, row, value):
 
 def holders():
     """Who holds a lock that the applier needs loses the transaction; ROLLBACK and what follows work."""
-    everywhere(
+    define(
         "DROP DATABASE IF EXISTS priority",
         "CREATE DATABASE priority",
         "CREATE TABLE priority.t (id INT PRIMARY KEY, v INT)",
@@ -133,7 +133,7 @@ def holders():
 
 def replays(rounds):
     """Gap locks have no key: a prepared transaction that holds one is replayed, and its client gets its OK."""
-    everywhere(
+    define(
         "DROP DATABASE IF EXISTS priority",
         "CREATE DATABASE priority",
         "CREATE TABLE priority.t (id INT PRIMARY KEY, v INT)",
@@ -166,7 +166,7 @@ def replays(rounds):
 
 def bank(seconds):
     """Transfers between ten accounts, from nine clients on three nodes: no money appears, none goes."""
-    everywhere(
+    define(
         "DROP DATABASE IF EXISTS bank",
         "CREATE DATABASE bank",
         "CREATE TABLE bank.account (id INT PRIMARY KEY, balance INT)",

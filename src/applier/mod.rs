@@ -1,5 +1,6 @@
 //! The applier: brings the write sets of other nodes into this node's server.
 
+mod definition;
 mod statements;
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
@@ -119,7 +120,7 @@ impl Batch {
     }
 }
 
-/// A connection that holds a lock which the applier waits for.
+/// A connection that holds a lock which the applier, or a definition, waits for.
 #[derive(Debug, Clone, Copy)]
 pub struct Obstacle {
     pub connection: u32,
@@ -171,10 +172,7 @@ impl Applier {
         } = batch;
         let mut statements = statements(events, STATEMENT_BYTES);
         statements.push(position::update(last));
-        let mut obstacles = Obstacles {
-            known: HashMap::new(),
-            clear,
-        };
+        let mut obstacles = Obstacles::new(clear);
         loop {
             let attempt = self.attempt(&statements, &format, last, &mut obstacles);
             match attempt.await {
@@ -215,7 +213,9 @@ impl Applier {
         let session = self.session.as_mut().expect("opened above");
         session.expect(format).await?;
         let Session { connection, .. } = session;
-        let watch = self.blockers.watch(connection);
+        let watch = self
+            .blockers
+            .watch(connection.id(), connection.is_mariadb());
         let applied = tokio::select! {
             applied = connection.run(statements) => applied,
             never = obstacles.clear(&watch) => match never {},
@@ -229,14 +229,22 @@ impl Applier {
     }
 }
 
-/// Who was in the way of a batch, and since when it has been asked to go.
-struct Obstacles<F> {
+/// Who was in the way of something, and since when it has been asked to go.
+pub struct Obstacles<F> {
     known: HashMap<u32, Instant>,
     clear: F,
 }
 
 impl<F: Fn(Obstacle)> Obstacles<F> {
-    async fn clear(&mut self, watch: &Watch<'_>) -> Infallible {
+    pub fn new(clear: F) -> Self {
+        Self {
+            known: HashMap::new(),
+            clear,
+        }
+    }
+
+    /// Names everybody in the way of a connection, and again until they have gone.
+    pub async fn clear(&mut self, watch: &Watch<'_>) -> Infallible {
         loop {
             let connections = watch.next().await.unwrap_or_else(|error| {
                 warn!(%error, "cannot see what is in the applier's way");
@@ -258,17 +266,22 @@ impl<F: Fn(Obstacle)> Obstacles<F> {
 impl Session {
     /// Opens a session; gives the saved position as well.
     async fn open(server: &Server) -> Result<(Self, Seqno), ConnectionError> {
-        let mut connection = Connection::open_for_large_packets(server).await?;
+        let mut session = Self::plain(server).await?;
+        let Self { connection, .. } = &mut session;
         // Without autocommit it would leave a transaction open.
-        let position = position::read(&mut connection).await?;
+        let position = position::read(connection).await?;
         for setting in SETTINGS {
             connection.query(setting).await?;
         }
-        let session = Self {
-            connection,
-            format: Bytes::new(),
-        };
         Ok((session, position))
+    }
+
+    /// Opens a session with the settings of every other one.
+    async fn plain(server: &Server) -> Result<Self, ConnectionError> {
+        Ok(Self {
+            connection: Connection::open_for_large_packets(server).await?,
+            format: Bytes::new(),
+        })
     }
 
     /// Tells the server how the next events are to be read.

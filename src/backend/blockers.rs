@@ -7,25 +7,48 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Connection, ConnectionError, Row, pool::Pool};
+use super::{ConnectionError, Row, pool::Pool};
 use crate::config::Server;
 
 /// What a connection does without waiting for a lock usually takes less.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 
-/// Ends with the waiting connection.
-const LOCK_WAITS_OF_MARIADB: &str = "SELECT DISTINCT holder.trx_mysql_thread_id \
+/// Who holds the row locks that a connection waits for.
+const ROW_LOCKS_OF_MARIADB: &str = "SELECT holder.trx_mysql_thread_id \
     FROM information_schema.innodb_lock_waits \
     JOIN information_schema.innodb_trx waiter ON waiter.trx_id = requesting_trx_id \
     JOIN information_schema.innodb_trx holder ON holder.trx_id = blocking_trx_id \
-    WHERE waiter.trx_mysql_thread_id = ";
+    WHERE waiter.trx_mysql_thread_id = {waiter}";
 
-/// Ends with the waiting connection.
-const LOCK_WAITS_OF_MYSQL: &str = "SELECT DISTINCT holder.processlist_id \
+/// Who may hold the metadata lock that a connection waits for: MariaDB does not say who does, so all
+/// that are in a transaction.
+const METADATA_LOCKS_OF_MARIADB: &str = "SELECT trx_mysql_thread_id \
+    FROM information_schema.innodb_trx \
+    JOIN information_schema.processlist waiter ON waiter.id = {waiter} \
+    WHERE waiter.state LIKE 'Waiting for % lock' AND trx_mysql_thread_id <> {waiter}";
+
+/// Who holds the row locks that a connection waits for.
+const ROW_LOCKS_OF_MYSQL: &str = "SELECT holder.processlist_id \
     FROM performance_schema.data_lock_waits \
     JOIN performance_schema.threads waiter ON waiter.thread_id = requesting_thread_id \
     JOIN performance_schema.threads holder ON holder.thread_id = blocking_thread_id \
-    WHERE waiter.processlist_id = ";
+    WHERE waiter.processlist_id = {waiter}";
+
+/// Who holds the metadata lock that a connection waits for: of what all use, those who want
+/// something else with it; of a table, not those who only use it too.
+const METADATA_LOCKS_OF_MYSQL: &str = "SELECT holder.processlist_id \
+    FROM performance_schema.metadata_locks wanted \
+    JOIN performance_schema.threads waiter ON waiter.thread_id = wanted.owner_thread_id \
+    JOIN performance_schema.metadata_locks held ON held.object_type = wanted.object_type \
+        AND held.object_schema <=> wanted.object_schema \
+        AND held.object_name <=> wanted.object_name \
+    JOIN performance_schema.threads holder ON holder.thread_id = held.owner_thread_id \
+    WHERE waiter.processlist_id = {waiter} AND wanted.lock_status = 'PENDING' \
+    AND held.lock_status = 'GRANTED' AND held.owner_thread_id <> wanted.owner_thread_id \
+    AND NOT (held.lock_type = wanted.lock_type AND held.lock_type <> 'EXCLUSIVE') \
+    AND NOT (wanted.object_type = 'TABLE' \
+        AND wanted.lock_type IN ('SHARED_READ', 'SHARED_WRITE') \
+        AND held.lock_type IN ('SHARED_READ', 'SHARED_WRITE', 'SHARED_UPGRADABLE', 'SHARED'))";
 
 /// MariaDB answers from what it read last, unless nobody has asked for 0.1 s.
 /// Source: the `INNODB_LOCK_WAITS` table in MariaDB's documentation of the information schema.
@@ -49,11 +72,11 @@ impl Blockers {
     }
 
     /// Watches who holds what this connection waits for, from now on.
-    pub fn watch(&self, connection: &Connection) -> Watch<'_> {
+    pub fn watch(&self, connection: u32, is_mariadb: bool) -> Watch<'_> {
         Watch {
             blockers: self,
-            waiter: connection.id(),
-            is_mariadb: connection.is_mariadb(),
+            waiter: connection,
+            is_mariadb,
             first: Instant::now() + FIRST_LOOK,
         }
     }
@@ -63,12 +86,10 @@ impl Blockers {
     /// # Errors
     /// The server cannot be reached, or there is no such connection.
     pub async fn kill(&self, what: Kill, connection: u32) -> Result<(), ConnectionError> {
-        let what = match what {
-            Kill::Statement => "QUERY",
-            Kill::Connection => "CONNECTION",
-        };
-        let kill = format!("KILL {what} {connection}");
-        self.pool.query(&kill).await.map(|_| ())
+        self.pool
+            .query(&what.statement(connection))
+            .await
+            .map(|_| ())
     }
 
     fn last_read(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -87,6 +108,16 @@ pub enum Kill {
     Connection,
 }
 
+impl Kill {
+    pub(super) fn statement(self, connection: u32) -> String {
+        let what = match self {
+            Self::Statement => "QUERY",
+            Self::Connection => "CONNECTION",
+        };
+        format!("KILL {what} {connection}")
+    }
+}
+
 /// The lock waits of one connection.
 #[derive(Debug)]
 pub struct Watch<'a> {
@@ -102,15 +133,24 @@ impl Watch<'_> {
     /// # Errors
     /// The server cannot be reached, or refuses the question.
     pub async fn next(&self) -> Result<Vec<u32>, ConnectionError> {
-        let (lock_waits, between) = if self.is_mariadb {
-            (LOCK_WAITS_OF_MARIADB, BETWEEN_READS_OF_MARIADB)
+        let (row_locks, metadata_locks, between) = if self.is_mariadb {
+            (
+                ROW_LOCKS_OF_MARIADB,
+                METADATA_LOCKS_OF_MARIADB,
+                BETWEEN_READS_OF_MARIADB,
+            )
         } else {
-            (LOCK_WAITS_OF_MYSQL, BETWEEN_READS_OF_MYSQL)
+            (
+                ROW_LOCKS_OF_MYSQL,
+                METADATA_LOCKS_OF_MYSQL,
+                BETWEEN_READS_OF_MYSQL,
+            )
         };
         let last_read = *self.blockers.last_read();
         let next = last_read.map_or(self.first, |last| self.first.max(last + between));
         sleep_until(next).await;
-        let question = format!("{lock_waits}{}", self.waiter);
+        let question = format!("{row_locks} UNION {metadata_locks}");
+        let question = question.replace("{waiter}", &self.waiter.to_string());
         let rows = self.blockers.pool.query(&question).await;
         *self.blockers.last_read() = Some(Instant::now());
         let id = |row: &Row| row.text(0)?.parse().ok();

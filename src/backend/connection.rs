@@ -106,8 +106,11 @@ impl Connection {
     ///
     /// # Errors
     /// The server refuses the statement, or the connection fails, which leaves it of no use.
-    pub async fn query(&mut self, sql: &str) -> Result<Vec<Row>, ConnectionError> {
-        self.command(Command::QUERY, sql.as_bytes()).await?;
+    pub async fn query(
+        &mut self,
+        sql: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<Vec<Row>, ConnectionError> {
+        self.command(Command::QUERY, sql.as_ref()).await?;
         let head = self.receive().await?;
         if head.first() == Some(&OK) {
             return Ok(Vec::new());

@@ -21,7 +21,7 @@ const SETTINGS: [(&str, &str); 8] = [
 
 /// The schema, made without a trace in the binlog: every node has its own. Accounts need the right to
 /// change their session's mark, and only this row gives it to all of them.
-const SCHEMA: [&str; 8] = [
+const SCHEMA: [&str; 9] = [
     "SET SESSION sql_log_bin = 0",
     "CREATE DATABASE IF NOT EXISTS trireme",
     "CREATE TABLE IF NOT EXISTS trireme.mark (\
@@ -32,6 +32,14 @@ const SCHEMA: [&str; 8] = [
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
         seqno BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
     "INSERT IGNORE INTO trireme.position VALUES (0, 0)",
+    "CREATE TABLE IF NOT EXISTS trireme.definition (\
+        id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
+        seqno BIGINT UNSIGNED NOT NULL, \
+        txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
+        connection BIGINT UNSIGNED NOT NULL, \
+        file VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
+        place BIGINT UNSIGNED NOT NULL, \
+        looks INT UNSIGNED NOT NULL) ENGINE=InnoDB",
     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
         VALUES ('%', 'trireme', '', 'Y', 'Y')",
     "FLUSH PRIVILEGES",

@@ -10,7 +10,12 @@ const BATCH: u32 = 64;
 
 /// The slots that nobody uses.
 #[derive(Debug, Default)]
-pub struct Slots(Mutex<Pool>);
+pub struct Slots {
+    pool: Mutex<Pool>,
+    /// Held while more are made. Who made the same ones again would wait for those who have their
+    /// marks in them by then.
+    making: tokio::sync::Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Pool {
@@ -32,34 +37,48 @@ impl Slots {
     /// # Errors
     /// The server cannot be reached with the node's account.
     pub async fn take(self: &Arc<Self>, server: &Server) -> Result<Slot, ConnectionError> {
+        self.take_from(async |first| make(server, first).await)
+            .await
+    }
+
+    async fn take_from<F>(
+        self: &Arc<Self>,
+        make: impl Fn(u32) -> F,
+    ) -> Result<Slot, ConnectionError>
+    where
+        F: Future<Output = Result<(), ConnectionError>>,
+    {
+        if let Some(slot) = self.free() {
+            return Ok(slot);
+        }
+        let _making = self.making.lock().await;
         loop {
-            let made = {
-                let mut pool = self.pool();
-                if let Some(Free { number, ordered }) = pool.free.pop() {
-                    return Ok(Slot {
-                        number,
-                        ordered: Mutex::new(ordered),
-                        slots: Arc::clone(self),
-                    });
-                }
-                pool.made
-            };
-            make(server, made).await?;
-            let mut pool = self.pool();
-            // Others may have made the same ones meanwhile.
-            if pool.made == made {
-                pool.made += BATCH;
-                let made = (made..made + BATCH).rev();
-                pool.free.extend(made.map(|number| Free {
-                    number,
-                    ordered: None,
-                }));
+            if let Some(slot) = self.free() {
+                return Ok(slot);
             }
+            let first = self.pool().made;
+            make(first).await?;
+            let mut pool = self.pool();
+            pool.made += BATCH;
+            let made = (first..first + BATCH).rev();
+            pool.free.extend(made.map(|number| Free {
+                number,
+                ordered: None,
+            }));
         }
     }
 
+    fn free(self: &Arc<Self>) -> Option<Slot> {
+        let Free { number, ordered } = self.pool().free.pop()?;
+        Some(Slot {
+            number,
+            ordered: Mutex::new(ordered),
+            slots: Arc::clone(self),
+        })
+    }
+
     fn pool(&self) -> MutexGuard<'_, Pool> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,5 +131,28 @@ impl Drop for Slot {
         let ordered = *self.ordered();
         let number = self.number;
         self.slots.pool().free.push(Free { number, ordered });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn slots_are_made_once_whoever_asks_meanwhile() {
+        let slots = Arc::new(Slots::default());
+        let next = AtomicU32::new(0);
+        let make = |first| {
+            assert_eq!(next.fetch_add(BATCH, Ordering::Relaxed), first);
+            async {
+                tokio::task::yield_now().await;
+                Ok(())
+            }
+        };
+        let (one, other) = tokio::join!(slots.take_from(make), slots.take_from(make));
+        assert_eq!([one.unwrap().number(), other.unwrap().number()], [0, 1]);
+        assert_eq!(next.into_inner(), BATCH);
     }
 }

@@ -27,6 +27,10 @@ const CHECKSUM_BYTES: usize = 4;
 const ROWS_FLAGS: usize = 6;
 const STATEMENT_END: u8 = 1;
 
+/// `LOG_EVENT_SUPPRESS_USE_F`: the statement does not depend on its default schema, which it may make
+/// or remove.
+const SUPPRESS_USE: u16 = 8;
+
 /// `LOG_EVENT_ARTIFICIAL_F`: made up for the reader, and not in the file.
 const ARTIFICIAL: u16 = 0x20;
 
@@ -133,8 +137,16 @@ impl Event {
 
     /// Whether the event stands in the file, and not only in this stream of it.
     pub fn is_in_file(&self) -> bool {
-        let flags = u16::from_le_bytes([self.0[FLAGS], self.0[FLAGS + 1]]);
-        flags & ARTIFICIAL == 0 && self.end() != 0
+        self.flags() & ARTIFICIAL == 0 && self.end() != 0
+    }
+
+    /// Whether a statement is to be run in its default schema.
+    pub fn uses_schema(&self) -> bool {
+        self.flags() & SUPPRESS_USE == 0
+    }
+
+    fn flags(&self) -> u16 {
+        u16::from_le_bytes([self.0[FLAGS], self.0[FLAGS + 1]])
     }
 
     /// This row event, with the flag that it is its statement's last.

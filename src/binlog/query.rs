@@ -83,11 +83,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// A variable is not known, or cut short.
-    pub fn settings(
-        &self,
-        second: u32,
-        is_mariadb: bool,
-    ) -> Result<Vec<String>, UnknownVariable> {
+    pub fn settings(&self, second: u32, is_mariadb: bool) -> Result<Vec<String>, UnknownVariable> {
         let mut settings = Vec::new();
         let mut microseconds = 0;
         let mut rest = Rest(self.variables);
@@ -267,7 +263,8 @@ mod tests {
         let mariadb = b"\x00\x00\x00\x00\x05\x01\x04\x00\x00\x00\x00\x00\x00\x00\x05\x06+03:00\
             \x06\x03std\x04\x21\x00\x21\x00\x08\x00\x0b\x04root\x09localhost\x80\x0d\x08\x07\
             \x81\x23\0\0\0\0\0\0\0";
-        let mysql = b"\x00\x00\x40\x00\x00\x07\x04\x00\x0c\x01d1\0\x0c\xfe\x12\xff\x00\x13\x01\x14\x00";
+        let mysql =
+            b"\x00\x00\x40\x00\x00\x07\x04\x00\x0c\x01d1\0\x0c\xfe\x12\xff\x00\x13\x01\x14\x00";
         for (variables, is_mariadb, expected) in [
             (
                 &mariadb[..],

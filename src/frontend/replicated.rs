@@ -218,15 +218,7 @@ impl Replicated {
             Class::Read | Class::Write if !self.reads_only => {
                 self.data(session, class, source).await
             }
-            Class::Definition => {
-                let defining = self.transactions.defining();
-                let answer = session.relay(source, 0).await?;
-                drop(defining);
-                if answer.is_error() {
-                    return Ok(answer);
-                }
-                Ok(self.transactions.defined(answer).await)
-            }
+            Class::Definition => self.transactions.define(session, source).await,
             Class::Commit(_) | Class::Rollback(_) => session.relay(source, 0).await,
             _ => self.transactions.run(session, source, 0).await,
         }

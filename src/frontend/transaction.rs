@@ -15,9 +15,7 @@ use super::{
     statement::Source,
 };
 use crate::{
-    backend::{
-        Captures, Changes, ConnectionError, Defining, Expected, NoKeys, Schemas, Slot, Slots,
-    },
+    backend::{Captures, Changes, ConnectionError, Expected, NoKeys, Schemas, Slot, Slots},
     binlog,
     config::Server,
     consensus::ProposeError,
@@ -36,7 +34,7 @@ pub struct Shared {
     server: Server,
     captures: Arc<Captures>,
     replicator: Arc<Replicator>,
-    schemas: Schemas,
+    schemas: Arc<Schemas>,
     slots: Arc<Slots>,
 }
 
@@ -45,13 +43,14 @@ impl Shared {
         (node, incarnation): (NodeId, u64),
         server: Server,
         captures: Arc<Captures>,
+        schemas: Arc<Schemas>,
         replicator: Arc<Replicator>,
     ) -> Self {
         Self {
             node,
             incarnation,
             begun: AtomicU64::new(0),
-            schemas: Schemas::new(server.clone()),
+            schemas,
             server,
             captures,
             replicator,
@@ -138,25 +137,39 @@ impl Transactions {
         sql::names_one_of(text, dialect, &names)
     }
 
-    /// A definition runs until what this gives is dropped.
-    pub(super) fn defining(&self) -> Defining<'_> {
-        self.shared.schemas.defining()
-    }
-
-    /// Takes note of a definition, before its client knows of it.
-    pub(super) async fn defined(&self, answer: Answer) -> Answer {
-        let Shared {
-            captures, server, ..
-        } = &*self.shared;
-        match captures.functions.refresh(server).await {
+    /// Runs a definition, where no transaction is open, when it is alone in the cluster.
+    pub(super) async fn define(
+        &mut self,
+        session: &mut Session,
+        source: Source<'_>,
+    ) -> Result<Answer, SessionError> {
+        let id = self.shared.next_id();
+        let mut claimed = self.shared.replicator.define(id, session.connection_id);
+        let turn = tokio::select! {
+            turn = claimed.turn() => turn,
+            error = session.server_lost() => return Err(error),
+        };
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(error) => {
+                session.discard(source).await?;
+                return Ok(refusal(&error.into()));
+            }
+        };
+        let answer = session.relay(source, 0).await?;
+        turn.ran();
+        let over = tokio::select! {
+            over = claimed.over() => over,
+            error = session.server_lost() => return Err(error),
+        };
+        Ok(match over {
             Ok(()) => answer,
             Err(error) => {
-                let reason = format!(
-                    "the statement took effect, but what it defined cannot be read: {error}"
-                );
-                Answer::refusal(errno::UNKNOWN_ERROR, reason).in_place_of(&answer)
+                self.is_undecided = true;
+                let reason = format!("the statement ran here, but the others do not know: {error}");
+                Answer::refusal(errno::ERROR_DURING_COMMIT, reason).in_place_of(&answer)
             }
-        }
+        })
     }
 
     /// Notes that a statement goes into the open transaction that may change rows.
@@ -275,7 +288,7 @@ impl Transactions {
             error = session.server_lost() => return Err(error),
         };
         match captured {
-            Ok(Some((changes, keys))) => self.replicate(session, prepared, changes, keys).await,
+            Ok(Some((changes, keys))) => self.replicate(session, prepared, &changes, keys).await,
             Ok(None) => {
                 let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
                 if answer.is_error() {
@@ -285,11 +298,7 @@ impl Transactions {
                 }
                 Ok(answer)
             }
-            Err(reason) => {
-                let reason = format!("this transaction cannot be replicated: {reason}");
-                let error = Answer::refusal(errno::UNKNOWN_ERROR, reason);
-                give_up(session, prepared, error).await
-            }
+            Err(reason) => irreplicable(session, prepared, reason).await,
         }
     }
 
@@ -298,11 +307,12 @@ impl Transactions {
         &mut self,
         session: &mut Session,
         prepared: Prepared,
-        changes: Changes,
+        changes: &Changes,
         keys: Vec<Key>,
     ) -> Result<Answer, SessionError> {
         let id = prepared.id();
-        let replicator = &self.shared.replicator;
+        let shared = self.shared.clone();
+        let replicator = &shared.replicator;
         let mut replication = replicator.replicate(prepared, changes, keys, &self.seat);
         loop {
             let outcome = tokio::select! {
@@ -327,6 +337,13 @@ impl Transactions {
                     let [answer] = session.run_own(["COMMIT".to_owned()]).await?;
                     return Ok(answer);
                 }
+                Outcome::Again(prepared) => match shared.schemas.keys(&changes.rows).await {
+                    Ok(keys) => {
+                        drop(replication);
+                        replication = replicator.replicate(prepared, changes, keys, &self.seat);
+                    }
+                    Err(reason) => return irreplicable(session, prepared, reason.into()).await,
+                },
                 Outcome::RollBack(reason, prepared) => {
                     if let Some(prepared) = prepared {
                         abandon(session, id).await?;
@@ -393,6 +410,17 @@ async fn give_up(
     abandon(session, prepared.id()).await?;
     prepared.over();
     Ok(reason)
+}
+
+/// Rolls back a transaction that was prepared, since it cannot be replicated.
+async fn irreplicable(
+    session: &mut Session,
+    prepared: Prepared,
+    reason: CommitError,
+) -> Result<Answer, SessionError> {
+    let reason = format!("this transaction cannot be replicated: {reason}");
+    let error = Answer::refusal(errno::UNKNOWN_ERROR, reason);
+    give_up(session, prepared, error).await
 }
 
 /// Rolls back a transaction, whatever its state.

@@ -1,6 +1,6 @@
 //! Does what the log says, in its order.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use futures::FutureExt;
 use tokio::sync::oneshot;
@@ -8,24 +8,32 @@ use tracing::info;
 
 use super::{
     Outcome, Refusal, ReplicationFailure, Replicator, Turn, Waiting,
-    entry::Assembly,
+    claims::Claims,
+    definition::{Progress, Reporter},
+    entry::{Assembly, Entry},
     order::Action,
     prepared::{Decision, decide},
     recovery::{Recovered, recover},
 };
 use crate::{
     applier::{Applier, Batch},
+    backend::Defining,
     consensus::{Delivered, ReplicatedLog},
     id::{Seqno, TransactionId},
-    write_set::WriteSet,
+    write_set::{Definition, WriteSet},
 };
 
 /// The one reader of the log that acts on it.
 struct Delivery<'a> {
-    replicator: &'a Replicator,
+    replicator: &'a Arc<Replicator>,
     recovered: Recovered,
     assembly: Assembly,
+    claims: Claims,
     applier: Applier,
+    /// While something is being defined.
+    defining: Option<Defining<'a>>,
+    /// A definition of this node that the others do not know yet.
+    own: Option<(TransactionId, Reporter)>,
     /// What is to be applied before anything else is done.
     batch: Option<Batch>,
     /// The sessions of this node whose transactions are in the batch.
@@ -38,20 +46,23 @@ impl Replicator {
     ///
     /// # Errors
     /// It ends only when the node must stop.
-    pub async fn deliver(&self) -> ReplicationFailure {
+    pub async fn deliver(self: &Arc<Self>) -> ReplicationFailure {
         match self.deliver_all().await {
             Ok(never) => match never {},
             Err(failure) => failure,
         }
     }
 
-    async fn deliver_all(&self) -> Result<Infallible, ReplicationFailure> {
-        let recovered = recover(&self.log, &self.server).await?;
+    async fn deliver_all(self: &Arc<Self>) -> Result<Infallible, ReplicationFailure> {
+        let recovered = recover(self).await?;
         let mut deliveries = self.log.deliveries(0);
         let mut delivery = Delivery {
             replicator: self,
             recovered,
             assembly: Assembly::default(),
+            claims: Claims::default(),
+            defining: None,
+            own: None,
             applier: Applier::new(self.server.clone(), self.blockers.clone()),
             batch: None,
             yielded: Vec::new(),
@@ -73,18 +84,25 @@ impl Replicator {
 impl Delivery<'_> {
     async fn take(&mut self, delivered: Delivered) -> Result<(), ReplicationFailure> {
         let Delivered { index, body, .. } = delivered;
-        let seqno = Seqno(index);
         let entry = self.assembly.take(&body);
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
         if let Some(entry) = entry {
-            let action = self.replicator.lock().order.deliver(seqno, entry);
-            if seqno > self.recovered.position {
-                self.act(seqno, action).await?;
-            } else {
-                self.replicator.lock().order.applied(seqno);
+            for (seqno, entry) in self.claims.take(Seqno(index), entry) {
+                self.effect(seqno, entry).await?;
             }
         }
-        if index == self.recovered.end.0 {
+        Ok(())
+    }
+
+    /// An entry takes effect.
+    async fn effect(&mut self, seqno: Seqno, entry: Entry) -> Result<(), ReplicationFailure> {
+        let action = self.replicator.lock().order.deliver(seqno, entry);
+        if seqno > self.recovered.position {
+            self.act(seqno, action).await?;
+        } else {
+            self.replicator.lock().order.applied(seqno);
+        }
+        if seqno == self.recovered.end {
             self.apply().await?;
             self.replicator.is_synced.send_replace(true);
             info!("the node has what its cluster has");
@@ -103,8 +121,79 @@ impl Delivery<'_> {
                 self.add(seqno, write_set, doomed).await?;
             }
             Action::RollBack(id) => self.roll_back(vec![id]),
+            Action::ProposeAgain(id) => self.propose_again(id),
+            Action::Define(id) => {
+                self.apply().await?;
+                self.define(seqno, id).await?;
+            }
+            Action::Defined(id, definition) => self.defined(seqno, id, definition).await?,
         }
         Ok(())
+    }
+
+    /// Has the session whose definition is next run it, if it is here.
+    async fn define(&mut self, seqno: Seqno, id: TransactionId) -> Result<(), ReplicationFailure> {
+        self.defining = Some(self.replicator.schemas.defining());
+        let (node, incarnation) = self.replicator.log.identity();
+        if (id.node, id.incarnation) != (node, incarnation) {
+            return Ok(());
+        }
+        let claiming = self.replicator.lock().claims.remove(&id);
+        let (definition, progress) = match claiming {
+            Some(claiming) => match self.replicator.run(seqno, id, &claiming).await {
+                Ok(definition) => (definition, Some(claiming.progress)),
+                Err(failure) => {
+                    self.replicator.forget(id).await;
+                    return Err(failure);
+                }
+            },
+            None => (Definition::default(), None),
+        };
+        self.own = progress.clone().map(|progress| (id, progress));
+        tokio::spawn(self.replicator.clone().tell(id, definition, progress));
+        Ok(())
+    }
+
+    /// Has the effect of a definition here, too.
+    async fn defined(
+        &mut self,
+        seqno: Seqno,
+        id: TransactionId,
+        definition: Definition,
+    ) -> Result<(), ReplicationFailure> {
+        let own = self.own.take_if(|(own, _)| *own == id);
+        let has_run = !definition.events.is_empty();
+        if own.is_some() {
+            self.replicator.noted(seqno, has_run).await;
+        } else if has_run {
+            let clear = |obstacle| self.replicator.clear(obstacle);
+            self.applier.define(seqno, id, definition, clear).await?;
+        }
+        self.replicator.refresh().await;
+        self.defining = None;
+        self.replicator.lock().order.applied(seqno);
+        if let Some((_, progress)) = own {
+            // A session that has gone does not want to know.
+            let _ = progress.send(Progress::Over);
+        }
+        Ok(())
+    }
+
+    /// Has a transaction replicated again, if it still has its locks.
+    fn propose_again(&self, id: TransactionId) {
+        let mut state = self.replicator.lock();
+        match state
+            .waiting
+            .get_mut(&id)
+            .and_then(|waiting| waiting.held.take())
+        {
+            Some(held) => {
+                let waiting = state.waiting.remove(&id).expect("it was there");
+                let prepared = self.replicator.prepare(held);
+                let _ = waiting.answer.send(Outcome::Again(prepared));
+            }
+            None => self.replicator.roll_back(&mut state, id, Refusal::Conflict),
+        }
     }
 
     fn roll_back(&self, losers: Vec<TransactionId>) {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     consensus::MAX_BODY_BYTES,
     id::{NodeId, TransactionId},
-    write_set::WriteSet,
+    write_set::{Definition, WriteSet},
 };
 
 /// The largest entry, in bytes; it must fit into the memory of every node.
@@ -37,11 +37,20 @@ pub(super) enum Entry {
     Started { node: NodeId, incarnation: u64 },
     /// Nothing more of this transaction comes: its parts are for nothing.
     Abandoned(TransactionId),
+    /// From here on nothing is to be done before this definition is over.
+    Claim(TransactionId),
+    /// The definition is over, with this effect.
+    Defined {
+        id: TransactionId,
+        definition: Definition,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct PartHead {
     id: TransactionId,
+    /// Counts the attempts to propose the entry.
+    attempt: u32,
     number: u32,
     count: u32,
 }
@@ -58,16 +67,17 @@ pub struct Malformed;
 
 impl Entry {
     /// The bodies that stand for this entry. Parts may be delivered in any order, with other
-    /// entries between them.
+    /// entries between them. An entry of which nobody knows what has become is proposed again as
+    /// another `attempt`.
     ///
     /// # Errors
     /// The entry is too large.
-    pub(super) fn bodies(&self) -> Result<Vec<Bytes>, TooLarge> {
+    pub(super) fn bodies(&self, attempt: u32) -> Result<Vec<Bytes>, TooLarge> {
         let whole = encode(self, vec![WHOLE]);
         if whole.len() > MAX_ENTRY_BYTES {
             return Err(TooLarge(whole.len()));
         }
-        let Self::WriteSet(WriteSet { id, .. }) = *self else {
+        let (Self::WriteSet(WriteSet { id, .. }) | Self::Defined { id, .. }) = *self else {
             return Ok(vec![whole.into()]);
         };
         if whole.len() <= MAX_BODY_BYTES {
@@ -76,7 +86,13 @@ impl Entry {
         let parts = whole[1..].chunks(MAX_BODY_BYTES - HEAD_BYTES);
         let count = parts.len() as u32;
         let parts = parts.zip(0..).map(|(share, number)| {
-            let mut body = encode(&PartHead { id, number, count }, vec![PART]);
+            let head = PartHead {
+                id,
+                attempt,
+                number,
+                count,
+            };
+            let mut body = encode(&head, vec![PART]);
             body.extend(share);
             body.into()
         });
@@ -91,7 +107,7 @@ fn encode(value: &impl Serialize, bytes: Vec<u8>) -> Vec<u8> {
 
 /// Entries of which not all parts were delivered.
 #[derive(Debug, Default)]
-pub(super) struct Assembly(HashMap<TransactionId, Parts>);
+pub(super) struct Assembly(HashMap<(TransactionId, u32), Parts>);
 
 #[derive(Debug)]
 struct Parts {
@@ -116,24 +132,30 @@ impl Assembly {
         match entry {
             Entry::Started { node, incarnation } => {
                 self.0
-                    .retain(|id, _| id.node != node || id.incarnation >= incarnation);
+                    .retain(|(id, _), _| id.node != node || id.incarnation >= incarnation);
             }
-            Entry::Abandoned(id) => {
-                self.0.remove(&id);
+            Entry::Abandoned(id) | Entry::Defined { id, .. } => {
+                self.0.retain(|(other, _), _| *other != id);
             }
-            Entry::WriteSet(_) => {}
+            Entry::WriteSet(_) | Entry::Claim(_) => {}
         }
         Ok(Some(entry))
     }
 
     fn part(&mut self, body: &Bytes, part: &[u8]) -> Result<Option<Entry>, Malformed> {
         let head = postcard::take_from_bytes(part);
-        let (PartHead { id, number, count }, share) = head.map_err(|_| Malformed)?;
+        let (head, share) = head.map_err(|_| Malformed)?;
+        let PartHead {
+            id,
+            attempt,
+            number,
+            count,
+        } = head;
         let limit = MAX_ENTRY_BYTES.div_ceil(MAX_BODY_BYTES - HEAD_BYTES);
         if count as usize > limit {
             return Err(Malformed);
         }
-        let parts = self.0.entry(id).or_insert_with(|| Parts {
+        let parts = self.0.entry((id, attempt)).or_insert_with(|| Parts {
             shares: vec![None; count as usize],
             missing: count as usize,
         });
@@ -145,7 +167,10 @@ impl Assembly {
         if parts.missing > 0 {
             return Ok(None);
         }
-        let parts = self.0.remove(&id).expect("its last part was just added");
+        let parts = self
+            .0
+            .remove(&(id, attempt))
+            .expect("its last part was just added");
         let shares: Vec<_> = parts.shares.into_iter().flatten().collect();
         let entry = postcard::from_bytes(&shares.concat()).map_err(|_| Malformed)?;
         Ok(Some(entry))
@@ -187,8 +212,8 @@ mod tests {
     fn entries_come_back_whole_whatever_the_order_of_their_parts() {
         let large = write_set(1, 3 * MAX_BODY_BYTES);
         let other = write_set(2, 2 * MAX_BODY_BYTES);
-        let mut bodies = large.bodies().unwrap();
-        bodies.extend(other.bodies().unwrap());
+        let mut bodies = large.bodies(0).unwrap();
+        bodies.extend(other.bodies(0).unwrap());
         assert_eq!(bodies.len(), 7);
         assert!(bodies.iter().all(|body| body.len() <= MAX_BODY_BYTES));
         bodies.swap(0, 6);
@@ -208,13 +233,42 @@ mod tests {
             node: 3.into(),
             incarnation: 4,
         };
-        for entry in [write_set(1, 100), started, Entry::Abandoned(id(1, 2))] {
-            let bodies = entry.bodies().unwrap();
+        for entry in [
+            write_set(1, 100),
+            started,
+            Entry::Abandoned(id(1, 2)),
+            Entry::Claim(id(1, 2)),
+            defined(100),
+        ] {
+            let bodies = entry.bodies(0).unwrap();
             assert_eq!(bodies.len(), 1);
             assert_eq!(Assembly::default().take(&bodies[0]), Ok(Some(entry)));
         }
         let bytes = MAX_ENTRY_BYTES;
-        assert!(write_set(1, bytes).bodies().is_err());
+        assert!(write_set(1, bytes).bodies(0).is_err());
+    }
+
+    fn defined(bytes: usize) -> Entry {
+        Entry::Defined {
+            id: id(1, 1),
+            definition: Definition {
+                format: Bytes::from_static(b"format"),
+                events: vec![vec![1; bytes].into()],
+            },
+        }
+    }
+
+    #[test]
+    fn an_entry_is_put_together_from_the_parts_of_one_attempt() {
+        let entry = defined(2 * MAX_BODY_BYTES);
+        let [first, second] = [0, 1].map(|attempt| entry.bodies(attempt).unwrap());
+        let mut assembly = Assembly::default();
+        let mut came = first[..2].iter().chain(&second);
+        let entries = came
+            .by_ref()
+            .filter_map(|body| assembly.take(body).unwrap());
+        assert!(entries.collect::<Vec<_>>() == [entry]);
+        assert!(assembly.0.is_empty());
     }
 
     #[test]
@@ -226,9 +280,9 @@ mod tests {
         };
         for end in [abandoned, restarted] {
             let mut assembly = Assembly::default();
-            let parts = write_set(1, 2 * MAX_BODY_BYTES).bodies().unwrap();
+            let parts = write_set(1, 2 * MAX_BODY_BYTES).bodies(0).unwrap();
             assert_eq!(assembly.take(&parts[0]), Ok(None));
-            assembly.take(&end.bodies().unwrap()[0]).unwrap();
+            assembly.take(&end.bodies(0).unwrap()[0]).unwrap();
             assert!(assembly.0.is_empty());
         }
     }

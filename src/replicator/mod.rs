@@ -1,6 +1,8 @@
 //! Replication: puts the write sets of this node's transactions into the log, and does what the
 //! order of the log says, one entry after the other.
 
+mod claims;
+mod definition;
 mod delivery;
 mod entry;
 mod order;
@@ -25,13 +27,15 @@ use tracing::debug;
 
 use crate::{
     applier::ApplyError,
-    backend::{Blockers, Changes},
+    backend::{Blockers, Captures, Changes, Schemas},
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
     write_set::{Key, WriteSet},
 };
 
+use definition::Claiming;
+pub use definition::{Claimed, DefinitionTurn};
 use entry::Entry;
 pub use entry::{Malformed, TooLarge};
 use order::Order;
@@ -49,6 +53,8 @@ const RETRY: Duration = Duration::from_millis(200);
 pub struct Replicator {
     log: Arc<Engine>,
     server: Server,
+    captures: Arc<Captures>,
+    schemas: Arc<Schemas>,
     blockers: Arc<Blockers>,
     state: Mutex<State>,
     is_synced: watch::Sender<bool>,
@@ -58,6 +64,7 @@ pub struct Replicator {
 struct State {
     order: Order,
     waiting: HashMap<TransactionId, Waiting>,
+    claims: HashMap<TransactionId, Claiming>,
     /// By the connections on the server.
     seats: HashMap<u32, Arc<Seated>>,
 }
@@ -92,6 +99,8 @@ pub enum Outcome {
     Yield(Prepared),
     /// Nothing: it had yielded and is committed.
     Committed,
+    /// Replicate it again: it has not seen all that may concern it, but that did not touch its locks.
+    Again(Prepared),
     /// It does not commit; it is still prepared unless it had yielded.
     RollBack(Refusal, Option<Prepared>),
     /// Nothing: it may still commit, and only the node can decide it. The session must end.
@@ -141,14 +150,26 @@ pub enum ReplicationFailure {
         cluster as {seqno}; start the node again, and it gives the server what it lacks"
     )]
     PreparedLost { id: TransactionId, seqno: Seqno },
+    #[error(
+        "what was defined here at {seqno} cannot be replicated ({error}): this server's data are not \
+        those of the other nodes any more; give it a copy of theirs"
+    )]
+    Undefined { seqno: Seqno, error: String },
     #[error(transparent)]
     Apply(#[from] ApplyError),
 }
 
 impl Replicator {
-    pub fn new(log: Arc<Engine>, server: Server) -> Self {
+    pub fn new(
+        log: Arc<Engine>,
+        server: Server,
+        captures: Arc<Captures>,
+        schemas: Arc<Schemas>,
+    ) -> Self {
         Self {
             log,
+            captures,
+            schemas,
             blockers: Arc::new(Blockers::new(server.clone())),
             server,
             state: Mutex::default(),
@@ -171,7 +192,7 @@ impl Replicator {
     pub fn replicate(
         self: &Arc<Self>,
         prepared: Prepared,
-        changes: Changes,
+        changes: &Changes,
         keys: Vec<Key>,
         seat: &Seat,
     ) -> Replication {
@@ -204,7 +225,7 @@ impl Replicator {
             format: changes.format.bytes().clone(),
             events: events.map(|event| event.bytes().clone()).collect(),
         };
-        match Entry::WriteSet(write_set).bodies() {
+        match Entry::WriteSet(write_set).bodies(0) {
             Ok(bodies) => {
                 tokio::spawn(self.clone().propose(id, bodies));
             }
@@ -247,7 +268,7 @@ impl Replicator {
     fn abandon(&self, id: TransactionId) {
         let log = self.log.clone();
         tokio::spawn(async move {
-            let bodies = Entry::Abandoned(id).bodies();
+            let bodies = Entry::Abandoned(id).bodies(0);
             let body = bodies.expect("a small entry").remove(0);
             while let Err(ProposeError::NoQuorum) = log.propose(body.clone()).await {
                 sleep(RETRY).await;

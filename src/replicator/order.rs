@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use super::entry::Entry;
 use crate::{
-    certification::{Certification, Verdict},
+    certification::{Certification, Conflict, Verdict},
     id::{Seqno, TransactionId},
-    write_set::{Key, KeyHash, Mode, WriteSet},
+    write_set::{Definition, Key, KeyHash, Mode, WriteSet},
 };
 
 /// What is to be done about an entry, when all before it is done.
@@ -26,6 +26,13 @@ pub(super) enum Action {
     },
     /// A transaction that this node holds prepared: roll it back.
     RollBack(TransactionId),
+    /// A transaction that this node holds prepared, and that nothing is known against: propose it
+    /// again, with what it has seen by now.
+    ProposeAgain(TransactionId),
+    /// A definition is the next to take effect: run it, if it is this node's.
+    Define(TransactionId),
+    /// A definition has had this effect: have it here too, if it was another node's.
+    Defined(TransactionId, Definition),
 }
 
 /// The order as one node sees it.
@@ -68,6 +75,12 @@ impl Order {
                 return Action::RollBack(id);
             }
             Entry::Abandoned(_) | Entry::Started { .. } => return Action::Nothing,
+            Entry::Claim(id) => {
+                // What the keys of a row are may be another matter from here on.
+                self.certification.fence(seqno);
+                return Action::Define(id);
+            }
+            Entry::Defined { id, definition } => return Action::Defined(id, definition),
         };
         let WriteSet {
             id,
@@ -83,7 +96,8 @@ impl Order {
                 let doomed = self.applying(seqno, keys);
                 Action::Apply { write_set, doomed }
             }
-            (Verdict::Conflict(_), true) => Action::RollBack(id),
+            (Verdict::Conflict(Conflict::TooOld(_)), true) => Action::ProposeAgain(id),
+            (Verdict::Conflict(Conflict::With(_)), true) => Action::RollBack(id),
             (Verdict::Conflict(_), false) => Action::Nothing,
         }
     }
@@ -252,5 +266,20 @@ mod tests {
         let action = deliver(&mut order, 6, id(1, 1), 0, &[1]);
         assert_eq!(action, Action::RollBack(id(1, 1)));
         assert_eq!(deliver(&mut order, 7, id(2, 2), 0, &[1]), Action::Nothing);
+    }
+
+    #[test]
+    fn what_was_prepared_before_a_definition_is_proposed_again() {
+        let mut order = Order::default();
+        let entry = Entry::Claim(id(2, 1));
+        order.prepared(id(1, 1), &keys(&[1])).unwrap();
+        assert_eq!(order.deliver(Seqno(5), entry), Action::Define(id(2, 1)));
+        order.applied(Seqno(5));
+        let action = deliver(&mut order, 6, id(1, 1), 0, &[1]);
+        assert_eq!(action, Action::ProposeAgain(id(1, 1)));
+        assert_eq!(deliver(&mut order, 7, id(2, 2), 4, &[2]), Action::Nothing);
+        assert_eq!(order.prepared(id(1, 1), &keys(&[1])), Ok(Seqno(5)));
+        let action = deliver(&mut order, 8, id(1, 1), 5, &[1]);
+        assert_eq!(action, Action::Commit(write_set(id(1, 1), Seqno(5), &[1])));
     }
 }

@@ -1,17 +1,19 @@
 //! Recovery: finds out what of the log this node's server has, after whatever has ended the node
 //! or the server before.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{
-    RETRY, ReplicationFailure,
+    RETRY, ReplicationFailure, Replicator,
+    claims::Claims,
+    definition::replicable,
     entry::{Assembly, Entry},
 };
 use crate::{
-    backend::{Connection, ConnectionError, position},
+    backend::{Connection, ConnectionError, Effect, Note, NoteError, position},
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
@@ -32,52 +34,126 @@ pub(super) struct Recovered {
 /// saved position, a client's transaction leaves its mark, so the last of either tells how far the
 /// server's data are.
 ///
+/// A definition that ran meanwhile commits by itself; a note tells of it.
+///
 /// # Errors
 /// The log cannot be read, or is not that of this server.
-pub(super) async fn recover(
-    log: &Engine,
-    server: &Server,
-) -> Result<Recovered, ReplicationFailure> {
+pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, ReplicationFailure> {
+    let Replicator { log, server, .. } = &**replicator;
+    let noted = noted(replicator).await?;
     let end = announce(log).await;
-    let (saved, marks) = loop {
-        match read(server).await {
-            Ok(read) => break read,
-            Err(error) => warn!(%error, "the saved position cannot be read; trying again"),
-        }
-        sleep(RETRY).await;
-    };
+    let (saved, marks) = retry("the saved position cannot be read", async || {
+        read(server).await
+    })
+    .await;
     let mut position = saved;
     let mut deliveries = log.deliveries(0);
     let mut assembly = Assembly::default();
+    let mut claims = Claims::default();
+    let mut has_defined = None;
     loop {
         let delivered = deliveries.next().await?;
         let index = delivered.index;
         let entry = assembly.take(&delivered.body);
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
-        if let Some(Entry::WriteSet(write_set)) = entry
-            && marks.contains(&write_set.id)
-        {
-            position = position.max(Seqno(index));
+        for (seqno, entry) in entry.into_iter().flat_map(|e| claims.take(Seqno(index), e)) {
+            match entry {
+                Entry::WriteSet(write_set) if marks.contains(&write_set.id) => {
+                    position = position.max(seqno);
+                }
+                Entry::Defined { id, definition } if noted.is_some_and(|noted| noted.id == id) => {
+                    has_defined = Some(!definition.events.is_empty());
+                }
+                _ => {}
+            }
         }
         if index >= end.0 {
             break;
         }
     }
+    if let Some(Noted { seqno, has_run, .. }) = noted {
+        if has_run != has_defined.unwrap_or(false) {
+            let error = "the others have gone on without it".to_owned();
+            return Err(ReplicationFailure::Undefined { seqno, error });
+        }
+        replicator.noted(seqno, has_run).await;
+        if has_run {
+            position = position.max(seqno);
+        }
+    }
     if position > end {
         return Err(ReplicationFailure::Foreign { position, end });
     }
-    while let Err(error) = save(server, position).await {
-        warn!(%error, "the position cannot be saved; trying again");
-        sleep(RETRY).await;
-    }
+    retry("the position cannot be saved", async || {
+        save(server, position).await
+    })
+    .await;
     info!(%position, %end, "found the place of this server's data in the log");
     Ok(Recovered { position, end })
+}
+
+/// A definition of this node that the server was in the midst of when the node ended.
+#[derive(Debug, Clone, Copy)]
+struct Noted {
+    seqno: Seqno,
+    id: TransactionId,
+    has_run: bool,
+}
+
+/// Tells the others what a definition of this node has done, if it was in the midst of one. It must
+/// be told before the node announces its start, since that ends every claim.
+async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, ReplicationFailure> {
+    let Replicator { log, server, .. } = &**replicator;
+    let (node, _) = log.identity();
+    let note = retry("the note of a definition cannot be read", async || {
+        Note::read(&mut Connection::open(server).await?).await
+    })
+    .await;
+    let Some(note) = note.filter(|note| note.id.node == node) else {
+        return Ok(None);
+    };
+    let Note { seqno, id, .. } = note;
+    let definition = loop {
+        match note.effect(server, rand::random()).await {
+            Ok(Effect { format, events }) => break replicable(&format, &events),
+            Err(NoteError::Connection(
+                error @ (ConnectionError::Io(_) | ConnectionError::Timeout(_)),
+            )) => warn!(%error, "cannot see what a definition has done; trying again"),
+            Err(error) => break Err(error.to_string()),
+        }
+        sleep(RETRY).await;
+    };
+    match definition {
+        Ok(definition) => {
+            let has_run = !definition.events.is_empty();
+            info!(%seqno, has_run, "found what a definition has done");
+            if has_run {
+                replicator.clone().tell(id, definition, None).await;
+            }
+            Ok(Some(Noted { seqno, id, has_run }))
+        }
+        Err(error) => {
+            replicator.forget(id).await;
+            Err(ReplicationFailure::Undefined { seqno, error })
+        }
+    }
+}
+
+/// Attempts something until it succeeds.
+async fn retry<T>(failure: &str, attempt: impl AsyncFn() -> Result<T, ConnectionError>) -> T {
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => warn!(%error, "{failure}; trying again"),
+        }
+        sleep(RETRY).await;
+    }
 }
 
 /// Says in the log that this node has started; gives the place of that.
 async fn announce(log: &Engine) -> Seqno {
     let (node, incarnation) = log.identity();
-    let bodies = Entry::Started { node, incarnation }.bodies();
+    let bodies = Entry::Started { node, incarnation }.bodies(0);
     let body = bodies.expect("a small entry").remove(0);
     loop {
         match log.propose(body.clone()).await {

@@ -29,3 +29,13 @@ pub struct WriteSet {
     /// Row events, each after the table maps that it belongs to.
     pub events: Vec<Bytes>,
 }
+
+/// What a statement has done that is no transaction: a change of the schema or of accounts.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// The event that says how the others are to be read.
+    pub format: Bytes,
+    /// Statements as the server has logged them, and the rows that it has logged with one, each
+    /// after the table maps that it belongs to. Empty if it has had no effect.
+    pub events: Vec<Bytes>,
+}

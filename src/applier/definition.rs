@@ -1,0 +1,227 @@
+//! Definitions of other nodes, run here as their servers have logged them.
+
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use super::{
+    Applier, ApplyError, IN_THE_WAY, Obstacle, Obstacles, RETRY, STATEMENT_BYTES, Session,
+    statements::statements,
+};
+use crate::{
+    backend::{ConnectionError, Note, NoteError, position},
+    binlog::{Event, Kind, Query},
+    id::{Seqno, TransactionId},
+    write_set::Definition,
+};
+
+/// Errors that a statement gets because somebody has ended it, and not because of what it says:
+/// `ER_QUERY_INTERRUPTED`, MariaDB's `ER_STATEMENT_TIMEOUT`.
+const ENDED: [u16; 2] = [1317, 1969];
+
+/// A part of a definition that the server does as a whole.
+enum Step<'a> {
+    Statement(&'a Event),
+    /// The rows that a statement has filled its table with.
+    Rows(&'a [Event]),
+}
+
+/// Why an attempt has not led to the end.
+enum Failure {
+    /// Somebody was in the way.
+    InTheWay(String),
+    /// The server cannot be reached now.
+    Lost(ConnectionError),
+    /// The same will come of every attempt.
+    Final(String),
+}
+
+impl Applier {
+    /// Gives the server what a definition has done elsewhere, and the position after it, through lost
+    /// connections and restarts. What is in its way is to `clear` it.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn define(
+        &self,
+        seqno: Seqno,
+        id: TransactionId,
+        definition: Definition,
+        clear: impl Fn(Obstacle),
+    ) -> Result<(), ApplyError> {
+        let Definition { format, events } = definition;
+        let events: Result<Vec<_>, _> = events.into_iter().map(Event::new).collect();
+        let events = events.map_err(|error| ApplyError::Damaged { seqno, error })?;
+        let steps = steps(&events);
+        let mut obstacles = Obstacles::new(clear);
+        loop {
+            let attempt = async {
+                let mut session = Session::plain(&self.server).await?;
+                let Some(done) = self.begin(&mut session, seqno, id).await? else {
+                    return Ok(());
+                };
+                let watch = self
+                    .blockers
+                    .watch(session.connection.id(), session.connection.is_mariadb());
+                session.expect(&format).await?;
+                let steps = steps.get(done..).unwrap_or_default();
+                tokio::select! {
+                    ran = session.run_steps(steps) => ran?,
+                    never = obstacles.clear(&watch) => match never {},
+                }
+                Ok(Note::has_run(&mut session.connection, seqno).await?)
+            };
+            match attempt.await {
+                Ok(()) => return Ok(()),
+                Err(Failure::InTheWay(message)) => {
+                    debug!(%seqno, message, "somebody is in the way of a definition");
+                }
+                Err(Failure::Lost(error)) => {
+                    warn!(%error, "a definition cannot be run now; trying again");
+                    sleep(RETRY).await;
+                }
+                Err(Failure::Final(error)) => {
+                    let (first, last) = (seqno, seqno);
+                    return Err(ApplyError::Diverged { first, last, error });
+                }
+            }
+        }
+    }
+
+    /// Notes what is about to run. Gives the number of steps that an earlier attempt has done, or
+    /// nothing if that has come to its end.
+    async fn begin(
+        &self,
+        session: &mut Session,
+        seqno: Seqno,
+        id: TransactionId,
+    ) -> Result<Option<usize>, Failure> {
+        let connection = &mut session.connection;
+        if position::read(connection).await? >= seqno {
+            return Ok(None);
+        }
+        let done = match Note::read(connection).await? {
+            Some(note) if note.seqno == seqno => {
+                let effect = note.effect(&self.server, rand::random()).await;
+                steps(&effect?.events).len()
+            }
+            _ => 0,
+        };
+        Note::write(connection, seqno, id, connection.id()).await?;
+        Ok(Some(done))
+    }
+}
+
+impl Session {
+    async fn run_steps(&mut self, steps: &[Step<'_>]) -> Result<(), Failure> {
+        self.connection.query("SET SESSION autocommit = 0").await?;
+        for step in steps {
+            match step {
+                Step::Statement(event) => self.run_statement(event).await?,
+                Step::Rows(events) => {
+                    let rows = statements(events.iter().cloned(), STATEMENT_BYTES);
+                    self.connection
+                        .run(&rows)
+                        .await
+                        .map_err(Failure::of_statement)?;
+                }
+            }
+        }
+        self.connection.query("COMMIT").await?;
+        Ok(())
+    }
+
+    async fn run_statement(&mut self, event: &Event) -> Result<(), Failure> {
+        let query = Query::decode(event.body());
+        let query = query.ok_or_else(|| Failure::Final("it is malformed".to_owned()))?;
+        let settings = query.settings(event.second(), self.connection.is_mariadb());
+        let settings = settings.map_err(|error| Failure::Final(error.to_string()))?;
+        if event.uses_schema() && !query.schema.is_empty() {
+            let schema = query.schema.split(|&byte| byte == b'`');
+            let schema = schema.collect::<Vec<_>>().join(&b"``"[..]);
+            let schema = [b"USE `", &schema[..], b"`"].concat();
+            self.connection
+                .query(&schema)
+                .await
+                .map_err(Failure::of_statement)?;
+        }
+        let set = format!("SET SESSION {}", settings.join(", "));
+        self.connection
+            .query(&set)
+            .await
+            .map_err(Failure::of_statement)?;
+        match (self.connection.query(query.text).await, query.error) {
+            (Ok(_), 0) => Ok(()),
+            (Err(ConnectionError::Server { number, .. }), expected) if number == expected => Ok(()),
+            (Ok(_), expected) => Err(Failure::Final(format!(
+                "it took effect here as a whole, and only in part where it was issued, with error \
+                {expected}"
+            ))),
+            (Err(error), _) => Err(Failure::of_statement(error)),
+        }
+    }
+}
+
+impl Failure {
+    /// What a server says to a part of the definition.
+    fn of_statement(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Server { number, message }
+                if IN_THE_WAY.contains(&number) || ENDED.contains(&number) =>
+            {
+                Self::InTheWay(message)
+            }
+            ConnectionError::Server { .. } => Self::Final(error.to_string()),
+            error => Self::Lost(error),
+        }
+    }
+}
+
+impl From<ConnectionError> for Failure {
+    fn from(error: ConnectionError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<NoteError> for Failure {
+    fn from(error: NoteError) -> Self {
+        match error {
+            // The server has no such binlog any more.
+            NoteError::Connection(error @ ConnectionError::Server { .. }) => {
+                Self::Final(error.to_string())
+            }
+            NoteError::Connection(error) => Self::Lost(error),
+            error => Self::Final(error.to_string()),
+        }
+    }
+}
+
+/// The steps of a definition, from its events.
+fn steps(events: &[Event]) -> Vec<Step<'_>> {
+    let is_statement = |event: &Event| event.kind() == Kind::QUERY;
+    let parts = events.chunk_by(|one, next| !is_statement(one) && !is_statement(next));
+    parts
+        .map(|part| match part {
+            [event] if is_statement(event) => Step::Statement(event),
+            rows => Step::Rows(rows),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binlog::written_event;
+
+    #[test]
+    fn rows_belong_together_and_statements_stand_alone() {
+        let [query, map, rows] =
+            [Kind::QUERY, Kind::TABLE_MAP, Kind(30)].map(|kind| written_event(kind, 0, &[0; 30]));
+        let events = [&query, &query, &map, &rows, &rows, &query, &map].map(Clone::clone);
+        let lengths = steps(&events).into_iter().map(|step| match step {
+            Step::Statement(_) => 0,
+            Step::Rows(rows) => rows.len(),
+        });
+        assert_eq!(lengths.collect::<Vec<_>>(), [0, 0, 3, 0, 1]);
+        assert!(steps(&[]).is_empty());
+    }
+}

@@ -1,0 +1,179 @@
+//! Notes of definitions: what a server is in the midst of.
+//!
+//! A definition commits by itself, so the saved position cannot be moved within it. The note says
+//! that it is about to run; whether it has run is in the server's binlog, which the server keeps in
+//! step with its schema through crashes.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Connection, ConnectionError, Dump, Kill, end_of_binlog, position};
+use crate::{
+    binlog::{CaptureError, Event, Group, Groups, Kind, Place, Query, Refusal},
+    config::Server,
+    id::{Seqno, TransactionId},
+};
+
+/// Between two looks at whether a connection has gone.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// A definition that is about to run, or has run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub seqno: Seqno,
+    pub id: TransactionId,
+    /// The connection that runs it.
+    pub connection: u32,
+    /// Where the binlog ended before.
+    pub place: Place,
+}
+
+impl Note {
+    /// Notes that a definition is about to run, so that neither this nor what was committed before it
+    /// is forgotten in a crash that the definition survives.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub async fn write(
+        own: &mut Connection,
+        seqno: Seqno,
+        id: TransactionId,
+        connection: u32,
+    ) -> Result<Self, ConnectionError> {
+        let place = end_of_binlog(own).await?;
+        let Place { file, position } = &place;
+        let note = format!(
+            "REPLACE INTO trireme.definition VALUES (0, {seqno}, '{id}', {connection}, '{file}', \
+            {position}, 0)"
+        );
+        unlogged(own, &[&note, "FLUSH ENGINE LOGS"]).await?;
+        Ok(Self {
+            seqno,
+            id,
+            connection,
+            place,
+        })
+    }
+
+    /// The note of the definition that the server was in the midst of, if it was.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub async fn read(own: &mut Connection) -> Result<Option<Self>, ConnectionError> {
+        let sql = "SELECT seqno, txn, connection, file, place FROM trireme.definition";
+        let rows = own.query(sql).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let note = (|| {
+            Some(Self {
+                seqno: Seqno(row.text(0)?.parse().ok()?),
+                id: row.text(1)?.parse().ok()?,
+                connection: row.text(2)?.parse().ok()?,
+                place: Place {
+                    file: row.text(3)?.to_owned(),
+                    position: row.text(4)?.parse().ok()?,
+                },
+            })
+        })();
+        let note = note.ok_or(ConnectionError::Malformed("the note of a definition"))?;
+        Ok(Some(note))
+    }
+
+    /// The definition has run: the position is moved past it, and the note removed.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub async fn has_run(own: &mut Connection, seqno: Seqno) -> Result<(), ConnectionError> {
+        let moved = position::update(seqno);
+        let end = ["BEGIN", &moved, "DELETE FROM trireme.definition", "COMMIT"];
+        unlogged(own, &end).await
+    }
+
+    /// The definition has not run and will not: the note is removed.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub async fn has_not_run(own: &mut Connection) -> Result<(), ConnectionError> {
+        unlogged(own, &["DELETE FROM trireme.definition"]).await
+    }
+
+    /// What the definition has done so far, when its connection has gone; and the event that says how
+    /// those are to be read. `reader` is a server id that no other reader of this server has.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or its binlog not be read.
+    pub async fn effect(&self, server: &Server, reader: u32) -> Result<Effect, NoteError> {
+        let mut own = Connection::open(server).await?;
+        gone(&mut own, self.connection).await?;
+        let end = end_of_binlog(&mut own).await?;
+        let mut groups = Groups::from(self.place.clone());
+        let mut dump = Dump::start(own, &self.place, reader).await?;
+        let mut events = Vec::new();
+        while *groups.place() != end || groups.format().is_none() {
+            match groups.take(dump.event().await?)? {
+                Some(Group::Direct(Err(refusal))) => return Err(refusal.into()),
+                Some(Group::Direct(Ok(logged))) if runs_on(&logged) == Some(self.connection) => {
+                    events.extend(logged);
+                }
+                _ => {}
+            }
+        }
+        let format = groups.format().expect("waited for above").clone();
+        Ok(Effect { format, events })
+    }
+}
+
+/// What a definition has done.
+#[derive(Debug)]
+pub struct Effect {
+    /// How the events are to be read.
+    pub format: Event,
+    pub events: Vec<Event>,
+}
+
+/// Why it is not known what a definition has done.
+#[derive(Debug, thiserror::Error)]
+pub enum NoteError {
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    #[error(transparent)]
+    Binlog(#[from] CaptureError),
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+}
+
+/// The connection of the first statement among the events of a group.
+pub(super) fn runs_on(events: &[Event]) -> Option<u32> {
+    let mut statements = events.iter().filter(|event| event.kind() == Kind::QUERY);
+    let query = Query::decode(statements.next()?.body())?;
+    Some(query.connection)
+}
+
+/// Ends a connection, and waits until it has ended.
+///
+/// # Errors
+/// The own connection fails.
+pub async fn gone(own: &mut Connection, connection: u32) -> Result<(), ConnectionError> {
+    let holder = format!("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = {connection}");
+    let started = Instant::now();
+    while !own.query(&holder).await?.is_empty() {
+        if started.elapsed() < RETRY {
+            // It may have gone meanwhile.
+            let _ = own.query(&Kill::Connection.statement(connection)).await;
+        }
+        sleep(RETRY).await;
+    }
+    Ok(())
+}
+
+/// Runs statements that leave no trace in the binlog.
+async fn unlogged(own: &mut Connection, statements: &[&str]) -> Result<(), ConnectionError> {
+    own.query("SET SESSION sql_log_bin = 0").await?;
+    for statement in statements {
+        own.query(statement).await?;
+    }
+    own.query("SET SESSION sql_log_bin = 1").await?;
+    Ok(())
+}

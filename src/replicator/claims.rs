@@ -1,0 +1,153 @@
+//! Definitions, one at a time.
+//!
+//! Nobody knows what a definition does before its origin's server has run it: it may be refused, and
+//! only what the server has logged is exact. So the origin claims the cluster first. From the place
+//! of its claim on, every node leaves everything undone until the origin says what the definition
+//! was; it takes effect in the place of the claim, and then all goes on.
+//!
+//! Pure: entries go in, in the order of the log, and come out in the order in which they take effect.
+
+use std::collections::VecDeque;
+
+use super::entry::Entry;
+use crate::{
+    id::{Seqno, TransactionId},
+    write_set::Definition,
+};
+
+/// Who has claimed the cluster, and what waits for that to end.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    holder: Option<Claim>,
+    behind: VecDeque<(Seqno, Entry)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    seqno: Seqno,
+    id: TransactionId,
+}
+
+impl Claims {
+    /// Takes the next entry of the log; gives those that take effect now, each with its place.
+    pub(super) fn take(&mut self, seqno: Seqno, entry: Entry) -> Vec<(Seqno, Entry)> {
+        let mut ready = Vec::new();
+        match (self.holder, &entry) {
+            (Some(claim), Entry::Defined { id, .. }) if *id == claim.id => {
+                self.holder = None;
+                ready.push((claim.seqno, entry));
+            }
+            // Whoever had the claim is no longer waited for.
+            (_, Entry::Defined { .. }) => {}
+            (_, Entry::Started { node, incarnation }) => {
+                let (node, incarnation) = (*node, *incarnation);
+                let is_over = |id: &TransactionId| id.node == node && id.incarnation < incarnation;
+                if let Some(claim) = self.holder.take_if(|claim| is_over(&claim.id)) {
+                    ready.push((claim.seqno, nothing_defined(claim.id)));
+                }
+                self.behind
+                    .retain(|(_, entry)| !matches!(entry, Entry::Claim(id) if is_over(id)));
+                self.behind.push_back((seqno, entry));
+            }
+            _ => self.behind.push_back((seqno, entry)),
+        }
+        while self.holder.is_none()
+            && let Some((seqno, entry)) = self.behind.pop_front()
+        {
+            if let Entry::Claim(id) = entry {
+                self.holder = Some(Claim { seqno, id });
+            }
+            ready.push((seqno, entry));
+        }
+        ready
+    }
+}
+
+/// The end of a claim whose definition has had no effect.
+pub(super) fn nothing_defined(id: TransactionId) -> Entry {
+    let definition = Definition::default();
+    Entry::Defined { id, definition }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(node: u64, incarnation: u64) -> TransactionId {
+        TransactionId {
+            node: node.into(),
+            incarnation,
+            number: 1,
+        }
+    }
+
+    /// An entry that is nothing but itself.
+    fn other(number: u64) -> Entry {
+        Entry::Abandoned(TransactionId { number, ..id(9, 9) })
+    }
+
+    fn started(node: u64, incarnation: u64) -> Entry {
+        Entry::Started {
+            node: node.into(),
+            incarnation,
+        }
+    }
+
+    /// What comes out after each entry, by the places.
+    fn run(entries: Vec<Entry>) -> Vec<Vec<u64>> {
+        let mut claims = Claims::default();
+        let numbered = entries.into_iter().zip(1..);
+        numbered
+            .map(|(entry, at)| {
+                let ready = claims.take(Seqno(at), entry);
+                ready.into_iter().map(|(seqno, _)| seqno.0).collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn all_wait_for_a_definition_and_for_the_next_one() {
+        let came = run(vec![
+            other(1),
+            Entry::Claim(id(1, 1)),
+            other(2),
+            Entry::Claim(id(2, 1)),
+            other(3),
+            nothing_defined(id(1, 1)),
+            other(4),
+            nothing_defined(id(2, 1)),
+        ]);
+        let expected: [&[u64]; 8] = [&[1], &[2], &[], &[], &[], &[2, 3, 4], &[], &[4, 5, 7]];
+        assert_eq!(came, expected);
+    }
+
+    #[test]
+    fn nobody_waits_for_an_earlier_start_of_a_node() {
+        let came = run(vec![
+            Entry::Claim(id(1, 1)),
+            other(1),
+            Entry::Claim(id(1, 1)),
+            started(2, 5),
+            started(1, 1),
+            started(1, 2),
+            Entry::Claim(id(1, 2)),
+            nothing_defined(id(1, 1)),
+            nothing_defined(id(1, 2)),
+        ]);
+        let expected: [&[u64]; 9] = [&[1], &[], &[], &[], &[], &[1, 2, 4, 5, 6], &[7], &[], &[7]];
+        assert_eq!(came, expected);
+    }
+
+    #[test]
+    fn the_end_of_no_claim_is_nothing() {
+        let came = run(vec![
+            nothing_defined(id(1, 1)),
+            Entry::Claim(id(1, 1)),
+            nothing_defined(id(2, 1)),
+            nothing_defined(id(1, 1)),
+            nothing_defined(id(1, 1)),
+        ]);
+        let expected: [&[u64]; 5] = [&[], &[2], &[], &[2], &[]];
+        assert_eq!(came, expected);
+    }
+}
