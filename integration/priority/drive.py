@@ -63,6 +63,8 @@ def holders():
         "DELETE FROM t WHERE id = {}",
         "SELECT * FROM t WHERE id = {} FOR UPDATE",
         "SELECT * FROM t WHERE id = {} LOCK IN SHARE MODE",
+        # Of a row that is not there. The lock is made by who waits for it.
+        "INSERT INTO t VALUES (1000 + {}, 1)",
     )
     nexts = {
         "COMMIT": DEADLOCK,
@@ -80,8 +82,9 @@ def holders():
                 if autocommit:
                     run(holder, "START TRANSACTION")
                 run(holder, lock.format(row))
-                run(writer, f"UPDATE t SET v = 7 WHERE id = {row}")
-                has(1, row, 7)
+                changed = row + 1000 if "INSERT" in lock else row
+                run(writer, f"REPLACE INTO t VALUES ({changed}, 7)")
+                has(1, changed, 7)
                 got = error_of(lambda: run(holder, statement))
                 if got != expected:
                     sys.exit(f"FAILED: {lock}, then {statement}: {got} and not {expected}")

@@ -27,11 +27,16 @@ const METADATA_LOCKS_OF_MARIADB: &str = "SELECT trx_mysql_thread_id \
     JOIN information_schema.processlist waiter ON waiter.id = {waiter} \
     WHERE waiter.state LIKE 'Waiting for % lock' AND trx_mysql_thread_id <> {waiter}";
 
-/// Who holds the row locks that a connection waits for.
+/// Who holds the row locks that a connection waits for. A row lock is not always made by whom it
+/// belongs to: who waits for a row that was inserted makes its lock, and a gap's lock is made anew by
+/// who removes a row beside it. So a transaction is known by its lock of a table.
 const ROW_LOCKS_OF_MYSQL: &str = "SELECT holder.processlist_id \
     FROM performance_schema.data_lock_waits \
     JOIN performance_schema.threads waiter ON waiter.thread_id = requesting_thread_id \
-    JOIN performance_schema.threads holder ON holder.thread_id = blocking_thread_id \
+    JOIN performance_schema.data_locks held \
+        ON held.engine_transaction_id = blocking_engine_transaction_id \
+        AND held.lock_type = 'TABLE' \
+    JOIN performance_schema.threads holder ON holder.thread_id = held.thread_id \
     WHERE waiter.processlist_id = {waiter}";
 
 /// Who holds the metadata lock that a connection waits for: of what all use, those who want

@@ -1,0 +1,281 @@
+"""What is defined on one node, and when: see run.sh."""
+
+import itertools
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pymysql
+
+from cluster import NODES, PORT, define, expect_equal, expect_positions, node, position, run, server
+
+DEADLOCK, DENIED, EXISTS, SYNTAX, UNKNOWN = 1213, 1044, 1050, 1064, 1051
+
+# Definitions, one session after the other; each session on the next node.
+SESSIONS = (
+    ("CREATE DATABASE d CHARACTER SET latin1", "CREATE DATABASE e", "ALTER DATABASE e CHARACTER SET utf8mb4"),
+    (
+        "USE d",
+        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20))",
+        "INSERT INTO t VALUES (1, 'a'), (2, 'b')",
+        "ALTER TABLE t ADD COLUMN w TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), ADD KEY (v)",
+        "CREATE INDEX twice ON t (v, w)",
+        "DROP INDEX twice ON t",
+        "CREATE UNIQUE INDEX once ON t (v)",
+    ),
+    (
+        "USE d",
+        "SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES', time_zone = '+03:00', foreign_key_checks = 0",
+        'CREATE TABLE "q" (a INT, s VARCHAR(9) DEFAULT \'\\\', CONSTRAINT far FOREIGN KEY (a) REFERENCES "later" (id))',
+        "CREATE PROCEDURE p(x INT) SELECT x",
+        "CREATE FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1",
+        "CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.v = CONCAT(NEW.v, '\\')",
+        "CREATE EVENT ev ON SCHEDULE EVERY 1 DAY STARTS '2036-01-01' DISABLE DO DELETE FROM t",
+        'CREATE VIEW v AS SELECT "id", f() FROM t',
+    ),
+    (
+        "USE d",
+        "SET NAMES latin1",
+        b"CREATE TABLE `n\xe9` (`\xe4` VARCHAR(9) DEFAULT '\xfc')",
+        b"INSERT INTO `n\xe9` VALUES ('\xdf')",
+        b"ALTER TABLE `n\xe9` ADD COLUMN x TEXT",
+    ),
+    (
+        "CREATE TABLE e.copy AS SELECT id, v, RAND() r FROM d.t",
+        "CREATE TABLE e.empty SELECT * FROM d.t WHERE id > 10",
+        "CREATE TABLE e.like_t LIKE d.t",
+        "CREATE TEMPORARY TABLE e.own (a INT, b INT)",
+        "CREATE TABLE e.like_own LIKE e.own",
+        "ALTER TABLE e.own ADD COLUMN c INT",
+        "DROP TABLE e.own",
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS d.t (x INT)",
+        "DROP TABLE IF EXISTS d.none",
+        "RENAME TABLE e.copy TO e.one, e.empty TO e.copy, e.one TO e.empty",
+        "TRUNCATE e.like_t",
+        "ANALYZE TABLE d.t",
+        "OPTIMIZE TABLE d.t",
+        "ALTER TABLE e.like_t ENGINE = InnoDB",
+    ),
+    (
+        "CREATE USER one@localhost IDENTIFIED BY 'first', two@'%' IDENTIFIED BY 'second'",
+        "GRANT SELECT, INSERT (v) ON d.t TO one@localhost",
+        "GRANT ALL ON e.* TO two@'%' WITH GRANT OPTION",
+        "ALTER USER two@'%' IDENTIFIED BY 'third'",
+        "CREATE ROLE r",
+        "GRANT r TO one@localhost",
+        "GRANT CREATE VIEW ON e.* TO r",
+        "REVOKE INSERT (v) ON d.t FROM one@localhost",
+        "RENAME USER one@localhost TO uno@localhost",
+        "SET DEFAULT ROLE r {for} uno@localhost",
+    ),
+    ("ALTER VIEW d.v AS SELECT 1 AS one", "DROP FUNCTION d.f", "DROP TRIGGER d.tr", "ALTER EVENT d.ev COMMENT 'x'"),
+)
+
+
+def dictionary(number):
+    """All that is defined on a server, by name."""
+    connection = server(number)
+    found = {}
+
+    def note(kind, rows):
+        for row in rows:
+            found[(kind, *row[:2])] = row[2:]
+
+    own = "NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme')"
+    note("database", run(connection, f"SELECT schema_name, '', default_character_set_name, default_collation_name "
+         f"FROM information_schema.schemata WHERE schema_name {own}"))
+    note("routine", run(connection, f"SELECT routine_schema, routine_name, routine_definition, definer, sql_mode "
+         f"FROM information_schema.routines WHERE routine_schema {own}"))
+    note("trigger", run(connection, f"SELECT trigger_schema, trigger_name, action_statement, definer, sql_mode "
+         f"FROM information_schema.triggers WHERE trigger_schema {own}"))
+    note("event", run(connection, f"SELECT event_schema, event_name, event_definition, definer, time_zone, starts, "
+         f"event_comment FROM information_schema.events WHERE event_schema {own}"))
+    for schema, table in run(connection, f"SELECT table_schema, table_name FROM information_schema.tables "
+                             f"WHERE table_schema {own}"):
+        create = run(connection, f"SHOW CREATE TABLE `{schema}`.`{table}`")[0][1]
+        # MySQL also tells whether a column's collation was named when the table was made, which it does not log.
+        found[("table", schema, table)] = re.sub(r" AUTO_INCREMENT=\d+| COLLATE latin1_swedish_ci", "", create)
+    for user, host, *secret in run(connection, "SELECT user, host, plugin, authentication_string FROM mysql.user"):
+        if user not in ("root", "mariadb.sys") and not user.startswith("mysql."):
+            name = f"'{user}'@'{host}'" if host else f"'{user}'"
+            found[("account", user, host)] = secret, run(connection, f"SHOW GRANTS FOR {name}")
+    return found
+
+
+def expect_same_definitions():
+    first, *others = map(dictionary, NODES)
+    for other in others:
+        for key in sorted(first.keys() | other.keys()):
+            if first.get(key) != other.get(key):
+                sys.exit(f"FAILED: {key}: {first.get(key)!r} and {other.get(key)!r}")
+    return len(first)
+
+
+def error_of(connection, statement):
+    try:
+        run(connection, statement)
+    except pymysql.err.MySQLError as error:
+        return error.args[0]
+    return None
+
+
+def kinds():
+    """Definitions of every kind, on each node in turn, are on all of them afterwards, and nothing else is."""
+    with server(1) as connection:
+        is_mariadb = "MariaDB" in run(connection, "SELECT VERSION()")[0][0]
+    count = 0
+    for statements, number in zip(SESSIONS, itertools.cycle(NODES)):
+        with node(number, autocommit=True) as connection:
+            for statement in statements:
+                if isinstance(statement, str):
+                    statement = statement.replace("{for}", "FOR" if is_mariadb else "TO")
+                run(connection, statement)
+                count += 1
+        expect_positions(position(number))
+    with node(2, autocommit=True) as connection:
+        assert error_of(connection, "CREATE TABEL d.x (a INT)") == SYNTAX
+        assert error_of(connection, "CREATE TABLE d.t (a INT)") == EXISTS
+        # It has an effect all the same, or none: what it has is everywhere.
+        assert error_of(connection, "DROP TABLE e.like_own, d.none") == UNKNOWN
+    with node(3, autocommit=True) as connection:
+        run(connection, "PREPARE s FROM 'SELECT 1'")
+        run(connection, "INSERT INTO d.t (id, v) VALUES (3, 'c')")
+    two = pymysql.connect(host="127.0.0.1", port=PORT + 1, user="two", password="third", autocommit=True)
+    assert error_of(two, "DROP DATABASE d") == DENIED
+    run(two, "CREATE TABLE e.allowed (a INT PRIMARY KEY)", "CREATE VIEW e.w AS SELECT * FROM e.allowed")
+    expect_positions(position(1))
+    tables = expect_equal()
+    print(f"{count} definitions: {expect_same_definitions()} things are defined alike, {tables} tables equal")
+
+
+def in_the_way():
+    """Who has used a table is no obstacle to its definition, on whatever node, and is told so."""
+    define("DROP DATABASE IF EXISTS way", "CREATE DATABASE way", "CREATE TABLE way.t (id INT PRIMARY KEY, v INT)",
+           "CREATE TABLE way.other (id INT PRIMARY KEY, v INT)")
+    with node(1, autocommit=True, database="way") as connection:
+        run(connection, "INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)", "INSERT INTO other VALUES (1, 1)")
+    expect_equal()
+    rounds = 0
+    for uses in ("SELECT * FROM t", "UPDATE t SET v = v + 1 WHERE id = 1", "SELECT * FROM t FOR UPDATE"):
+        for held, changed in itertools.product(NODES, NODES):
+            holder = node(held, database="way")
+            run(holder, uses)
+            start = time.time()
+            define(f"ALTER TABLE way.t ADD COLUMN c{rounds} INT", number=changed)
+            took = time.time() - start
+            assert error_of(holder, "SELECT 1") == DEADLOCK, (uses, held, changed)
+            run(holder, "SELECT * FROM t")
+            holder.close()
+            assert took < 5, took
+            rounds += 1
+    print(f"{rounds} transactions in the way of a definition were told")
+
+
+def meanwhile():
+    """What commits while a definition of something else runs waits for it, and is not lost."""
+    results = {}
+
+    def client(number):
+        with node(number, database="way") as connection:
+            run(connection, f"INSERT INTO other VALUES ({100 + number}, 0)")
+            time.sleep(0.5)
+            start = time.time()
+            try:
+                connection.commit()
+                results[number] = time.time() - start
+            except pymysql.err.MySQLError as error:
+                results[number] = error
+
+    with server(1) as connection:
+        is_mariadb = "MariaDB" in run(connection, "SELECT VERSION()")[0][0]
+    threads = [threading.Thread(target=client, args=(number,)) for number in NODES]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    define("CREATE TABLE way.slow AS SELECT SLEEP(1.5) s", number=2)
+    for thread in threads:
+        thread.join(20)
+    expect_equal()
+    wrong = [result for result in results.values() if not isinstance(result, float) or result < 0.5]
+    # MariaDB does not say who holds a metadata lock, but the definition waits for none.
+    if wrong or len(results) < 3:
+        sys.exit(f"FAILED: {results}")
+    waited = ", ".join(f"{result:.1f} s" for result in results.values())
+    print(f"three commits waited for a definition of another table, {waited}, and came through")
+
+
+def storm(seconds):
+    """Tables change their definition while nine clients write to them."""
+    define("DROP DATABASE IF EXISTS storm", "CREATE DATABASE storm")
+    for n in range(3):
+        define(f"CREATE TABLE storm.t{n} (id INT PRIMARY KEY, v INT)")
+    end = time.time() + float(seconds)
+    counts, wrong = {"commits": 0, "losses": 0, "definitions": 0}, []
+    columns = (1054, 1136, 1412)  # the column is not there, or more are; the table has changed since the snapshot
+
+    def guarded(loop):
+        def run_loop(number):
+            try:
+                with node(number, database="storm") as connection:
+                    while time.time() < end:
+                        loop(connection)
+            except Exception as error:  # noqa: BLE001
+                wrong.append(repr(error))
+        return run_loop
+
+    def write(connection):
+        try:
+            for _ in range(2):
+                key = random.randrange(50)
+                run(connection, f"INSERT INTO t{random.randrange(3)} (id, v) VALUES ({key}, 1) "
+                    f"ON DUPLICATE KEY UPDATE v = v + 1")
+            connection.commit()
+            counts["commits"] += 1
+        except pymysql.err.MySQLError as error:
+            if error.args[0] not in (DEADLOCK, *columns):
+                raise
+            connection.rollback()
+            counts["losses"] += 1
+
+    def change(connection):
+        table = f"t{random.randrange(3)}"
+        statement = random.choice((
+            f"ALTER TABLE {table} ADD COLUMN x INT DEFAULT 5",
+            f"ALTER TABLE {table} DROP COLUMN x",
+            f"CREATE INDEX i ON {table} (v)",
+            f"DROP INDEX i ON {table}",
+            f"TRUNCATE {table}",
+        ))
+        try:
+            run(connection, statement)
+            counts["definitions"] += 1
+        except pymysql.err.MySQLError as error:
+            # It is there already, or not there; or this is what another one's definition says.
+            if error.args[0] not in (1060, 1061, 1091, DEADLOCK):
+                raise
+        time.sleep(random.random())
+
+    threads = [threading.Thread(target=guarded(write), args=(number,)) for number in NODES * 3]
+    threads += [threading.Thread(target=guarded(change), args=(number,)) for number in NODES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(float(seconds) + 30)
+        if thread.is_alive():
+            sys.exit("FAILED: a client waits for ever")
+    if wrong:
+        sys.exit(f"FAILED: {wrong[:5]}")
+    expect_equal()
+    expect_same_definitions()
+    print(f"{counts} in {seconds} s, and all is the same everywhere")
+
+
+PARTS = {"kinds": kinds, "in_the_way": in_the_way, "meanwhile": meanwhile, "storm": storm}
+PARTS[sys.argv[2]](*sys.argv[3:])
