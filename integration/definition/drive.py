@@ -277,5 +277,65 @@ def storm(seconds):
     print(f"{counts} in {seconds} s, and all is the same everywhere")
 
 
-PARTS = {"kinds": kinds, "in_the_way": in_the_way, "meanwhile": meanwhile, "storm": storm}
+def crashes(rounds, box, *sandbox):
+    """A node or its server is killed while it runs a definition, its own or another's: all come to the same."""
+    define("DROP DATABASE IF EXISTS crash", "CREATE DATABASE crash", "CREATE TABLE crash.a (x INT PRIMARY KEY)",
+           "CREATE TABLE crash.b (y INT PRIMARY KEY)", "CREATE TABLE crash.t (id INT PRIMARY KEY, v INT)")
+    with node(1, autocommit=True) as connection:
+        run(connection, f"INSERT INTO crash.t VALUES {', '.join(f'({n}, {n})' for n in range(2000))}")
+    expect_equal()
+    outcomes = {}
+
+    def issue(number, statement):
+        try:
+            with node(number, autocommit=True, database="crash") as connection:
+                run(connection, statement)
+            outcomes["done"] = outcomes.get("done", 0) + 1
+        except pymysql.err.MySQLError as error:
+            outcomes[error.args[0]] = outcomes.get(error.args[0], 0) + 1
+
+    for n in range(int(rounds)):
+        origin, victim = random.choice(NODES), random.choice(NODES)
+        process = random.choice(("trireme", "trireme", "server"))
+        # None of them does the same when it runs twice.
+        statement = (
+            "RENAME TABLE a TO c, b TO a, c TO b",
+            "ALTER TABLE t ADD INDEX (v)",
+            f"CREATE TABLE made{n} AS SELECT id, RAND() r FROM t",
+            f"ALTER TABLE t ADD COLUMN c{n} INT DEFAULT {n}",
+        )[n % 4]
+        thread = threading.Thread(target=issue, args=(origin, statement))
+        thread.start()
+        time.sleep(random.random() * 0.05)
+        kill(f"{box}/node{victim}/{process}.pid")
+        start_again(sandbox)
+        thread.join(30)
+        if thread.is_alive():
+            sys.exit(f"FAILED: {statement} on node {origin} does not end after {process} {victim} was killed")
+        with node(origin, autocommit=True) as connection:
+            run(connection, f"CREATE TABLE crash.after{n} (x INT)")
+        expect_positions(position(origin))
+        expect_same_definitions()
+    expect_equal()
+    print(f"{rounds} crashes while something was defined ({outcomes}), and all is the same everywhere")
+
+
+def kill(pid_file):
+    """Kills a process, and waits until it has gone."""
+    with open(pid_file) as file:
+        pid = int(file.read())
+    os.kill(pid, signal.SIGKILL)
+    os.remove(pid_file)
+    # What nobody has waited for yet has no program any more.
+    while os.path.exists(f"/proc/{pid}/exe"):
+        time.sleep(0.005)
+
+
+def start_again(sandbox):
+    started = subprocess.run(sandbox, capture_output=True, text=True, timeout=60)
+    if started.returncode:
+        sys.exit(f"FAILED: {started.stdout}{started.stderr}")
+
+
+PARTS = {"kinds": kinds, "in_the_way": in_the_way, "meanwhile": meanwhile, "storm": storm, "crashes": crashes}
 PARTS[sys.argv[2]](*sys.argv[3:])

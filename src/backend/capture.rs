@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    Connection, ConnectionError, Dump, Functions, PrepareError, end_of_binlog, note::runs_on,
+    Connection, ConnectionError, Dump, Functions, PrepareError, end_of_binlog, note::is_of,
     prepare, prepare::roll_back_forsaken,
 };
 use crate::{
@@ -143,7 +143,7 @@ impl Captures {
         match logged {
             // It does not say whose it was.
             Err(refusal) => *events = Err(refusal),
-            Ok(logged) if runs_on(&logged) == Some(*connection) => {
+            Ok(logged) if is_of(*connection, &logged) => {
                 if let Ok(events) = events {
                     events.extend(logged);
                 }

@@ -114,7 +114,7 @@ impl Note {
         while *groups.place() != end || groups.format().is_none() {
             match groups.take(dump.event().await?)? {
                 Some(Group::Direct(Err(refusal))) => return Err(refusal.into()),
-                Some(Group::Direct(Ok(logged))) if runs_on(&logged) == Some(self.connection) => {
+                Some(Group::Direct(Ok(logged))) if is_of(self.connection, &logged) => {
                     events.extend(logged);
                 }
                 _ => {}
@@ -144,11 +144,14 @@ pub enum NoteError {
     Refusal(#[from] Refusal),
 }
 
-/// The connection of the first statement among the events of a group.
-pub(super) fn runs_on(events: &[Event]) -> Option<u32> {
-    let mut statements = events.iter().filter(|event| event.kind() == Kind::QUERY);
-    let query = Query::decode(statements.next()?.body())?;
-    Some(query.connection)
+/// Whether a connection has logged the events of a group, or MariaDB has for one that it had: when it
+/// starts after a crash, it logs the definition that had taken effect and was not logged.
+pub(super) fn is_of(connection: u32, events: &[Event]) -> bool {
+    const NONE: u32 = 0;
+    let statement = events.iter().find(|event| event.kind() == Kind::QUERY);
+    statement
+        .and_then(|statement| Query::decode(statement.body()))
+        .is_some_and(|query| [connection, NONE].contains(&query.connection))
 }
 
 /// Ends a connection, and waits until it has ended.

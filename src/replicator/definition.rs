@@ -170,9 +170,11 @@ impl Replicator {
     }
 
     /// The definition at `seqno` is over on the server, with or without an effect.
-    pub(super) async fn noted(&self, seqno: Seqno, has_run: bool) {
+    pub(super) async fn noted(&self, seqno: Seqno, id: TransactionId, has_run: bool) {
         let attempt = async || {
             let mut own = Connection::open(&self.server).await?;
+            // A server that has crashed may have what it had rolled back.
+            let _ = own.query(&format!("XA ROLLBACK '{id}'")).await;
             if has_run {
                 Note::has_run(&mut own, seqno).await
             } else {

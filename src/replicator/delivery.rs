@@ -164,7 +164,7 @@ impl Delivery<'_> {
         let own = self.own.take_if(|(own, _)| *own == id);
         let has_run = !definition.events.is_empty();
         if own.is_some() {
-            self.replicator.noted(seqno, has_run).await;
+            self.replicator.noted(seqno, id, has_run).await;
         } else if has_run {
             let clear = |obstacle| self.replicator.clear(obstacle);
             self.applier.define(seqno, id, definition, clear).await?;

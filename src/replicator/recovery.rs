@@ -71,12 +71,12 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
             break;
         }
     }
-    if let Some(Noted { seqno, has_run, .. }) = noted {
+    if let Some(Noted { seqno, id, has_run }) = noted {
         if has_run != has_defined.unwrap_or(false) {
             let error = "the others have gone on without it".to_owned();
             return Err(ReplicationFailure::Undefined { seqno, error });
         }
-        replicator.noted(seqno, has_run).await;
+        replicator.noted(seqno, id, has_run).await;
         if has_run {
             position = position.max(seqno);
         }
