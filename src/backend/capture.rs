@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     sync::{oneshot, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tracing::{info, warn};
 
@@ -107,7 +107,13 @@ impl Captures {
         ] {
             own.query(statement).await?;
         }
-        let changes = expected.changes().await;
+        let changes = loop {
+            match timeout(RETRY, expected.changes()).await {
+                Ok(changes) => break changes,
+                // A server that has crashed would not be read while it holds what is prepared.
+                Err(_) => own.query("DO 0").await?,
+            };
+        };
         own.query(&format!("XA ROLLBACK '{name}'")).await?;
         let refused = |_| ConnectionError::Malformed("a transaction of the node's own");
         changes.map(|changes| changes.format).map_err(refused)

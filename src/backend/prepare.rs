@@ -20,18 +20,18 @@ const SETTINGS: [(&str, &str); 8] = [
 ];
 
 /// The schema, made without a trace in the binlog: every node has its own. Accounts need the right to
-/// change their session's mark, and only this row gives it to all of them.
+/// change their session's mark, and only the row in `mysql.db` gives it to all of them. The last
+/// statement makes it complete.
 const SCHEMA: [&str; 9] = [
     "SET SESSION sql_log_bin = 0",
     "CREATE DATABASE IF NOT EXISTS trireme",
+    "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
+        VALUES ('%', 'trireme', '', 'Y', 'Y')",
+    "FLUSH PRIVILEGES",
     "CREATE TABLE IF NOT EXISTS trireme.mark (\
         slot INT UNSIGNED NOT NULL PRIMARY KEY, \
         txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
         previous VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE=InnoDB",
-    "CREATE TABLE IF NOT EXISTS trireme.position (\
-        id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
-        seqno BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
-    "INSERT IGNORE INTO trireme.position VALUES (0, 0)",
     "CREATE TABLE IF NOT EXISTS trireme.definition (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
         seqno BIGINT UNSIGNED NOT NULL, \
@@ -40,11 +40,15 @@ const SCHEMA: [&str; 9] = [
         file VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
         place BIGINT UNSIGNED NOT NULL, \
         looks INT UNSIGNED NOT NULL) ENGINE=InnoDB",
-    "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
-        VALUES ('%', 'trireme', '', 'Y', 'Y')",
-    "FLUSH PRIVILEGES",
+    "CREATE TABLE IF NOT EXISTS trireme.position (\
+        id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
+        seqno BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+    "INSERT IGNORE INTO trireme.position VALUES (0, 0)",
     "SET SESSION sql_log_bin = 1",
 ];
+
+/// What a server says that has not got the schema: `ER_BAD_DB_ERROR`, `ER_NO_SUCH_TABLE`.
+const NO_SCHEMA: [u16; 2] = [1049, 1146];
 
 /// Why a server cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +91,22 @@ pub async fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
         }
         info!(name, from = value, to = wanted, "set on the server");
     }
-    for statement in SCHEMA {
-        connection.query(statement).await?;
+    if !has_schema(connection).await? {
+        for statement in SCHEMA {
+            connection.query(statement).await?;
+        }
     }
     Ok(())
+}
+
+/// Whether the schema is there. Making it waits for those who use it, even where it has been made; and
+/// they may wait for what comes after.
+async fn has_schema(connection: &mut Connection) -> Result<bool, ConnectionError> {
+    match connection.query("SELECT seqno FROM trireme.position").await {
+        Ok(rows) => Ok(!rows.is_empty()),
+        Err(ConnectionError::Server { number, .. }) if NO_SCHEMA.contains(&number) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Rolls back the transactions that an earlier start of a node has prepared and not decided: no

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The promise: what is defined on one node, tables and accounts alike, is defined on all of them, in one order with
+# everything that commits, through crashes too. CRASHES=80 is the long campaign.
+. "$(dirname "$0")/../lib.sh"
+port=24680
+build
+install mariadb-server mariadb-client python3-pymysql
+
+promise() {
+  say "$1: starting three servers and nodes"
+  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
+  drive $port kinds
+  drive $port in_the_way
+  drive $port meanwhile
+  drive $port storm 5
+  drive $port crashes ${CRASHES:-10} "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
+  stop_sandbox
+}
+on_both_servers
+say "definition: passed"
