@@ -14,8 +14,9 @@ say "starting three servers, and a node beside each"
 start_sandbox $port
 say "the cluster, as node 2 sees it"
 status 2
-say "a table; definitions are not replicated yet, so on each node"
-for i in 1 2 3; do sql $((port + i)) "CREATE DATABASE shop; CREATE TABLE shop.stock (item VARCHAR(20) PRIMARY KEY, pieces INT)"; done
+say "a table, made on node 1"
+sql $((port + 1)) "CREATE DATABASE shop; CREATE TABLE shop.stock (item VARCHAR(20) PRIMARY KEY, pieces INT)"
+for i in 2 3; do eventually 5 sql $((port + i)) "DESCRIBE shop.stock" || fail "node $i lacks the table"; done
 say "a row written on each node, read on each"
 for i in 1 2 3; do sql $((port + i)) "INSERT INTO shop.stock VALUES ('item $i', 10)"; done
 rows() { sql $((port + $1)) "SELECT GROUP_CONCAT(item, ': ', pieces ORDER BY item SEPARATOR ', ') FROM shop.stock"; }
