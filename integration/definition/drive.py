@@ -298,12 +298,12 @@ def crashes(rounds, box, *sandbox):
         origin, victim = random.choice(NODES), random.choice(NODES)
         process = random.choice(("trireme", "trireme", "server"))
         # None of them does the same when it runs twice.
-        statement = (
+        statement = random.choice((
             "RENAME TABLE a TO c, b TO a, c TO b",
             "ALTER TABLE t ADD INDEX (v)",
             f"CREATE TABLE made{n} AS SELECT id, RAND() r FROM t",
             f"ALTER TABLE t ADD COLUMN c{n} INT DEFAULT {n}",
-        )[n % 4]
+        ))
         thread = threading.Thread(target=issue, args=(origin, statement))
         thread.start()
         time.sleep(random.random() * 0.05)

@@ -25,7 +25,8 @@ const NOT_THERE: u16 = 1051;
 /// A part of a definition that the server does as a whole.
 enum Step<'a> {
     Statement(&'a Event),
-    /// The rows that a statement has filled its table with.
+    /// The rows that a statement has filled its table with. MySQL takes them in one transaction with
+    /// it, and logs both as one. MariaDB does not, and does not log whose they are.
     Rows(&'a [Event]),
 }
 
@@ -68,11 +69,15 @@ impl Applier {
                     .watch(session.connection.id(), session.connection.is_mariadb());
                 session.expect(&format).await?;
                 let steps = steps.get(done..).unwrap_or_default();
+                let run = async {
+                    let rest = session.run_steps(steps).await?;
+                    let ended = Note::has_run(&mut session.connection, seqno, &rest);
+                    ended.await.map_err(Failure::of_statement)
+                };
                 tokio::select! {
-                    ran = session.run_steps(steps) => ran?,
+                    ran = run => ran,
                     never = obstacles.clear(&watch) => match never {},
                 }
-                Ok(Note::has_run(&mut session.connection, seqno).await?)
             };
             match attempt.await {
                 Ok(()) => return Ok(()),
@@ -103,35 +108,42 @@ impl Applier {
         if position::read(connection).await? >= seqno {
             return Ok(None);
         }
-        let done = match Note::read(connection).await? {
-            Some(note) if note.seqno == seqno => {
-                let effect = note.effect(&self.server, rand::random()).await;
-                steps(&effect?.events).len()
+        if let Some(note) = Note::read(connection).await?
+            && note.seqno == seqno
+        {
+            let effect = note.effect(&self.server, rand::random()).await?;
+            let done = steps(&effect.events).len();
+            if done > 0 {
+                // A new note would not know of them.
+                return Ok(Some(done));
             }
-            _ => 0,
-        };
+        }
         Note::write(connection, seqno, id, connection.id()).await?;
-        Ok(Some(done))
+        Ok(Some(0))
     }
 }
 
 impl Session {
-    async fn run_steps(&mut self, steps: &[Step<'_>]) -> Result<(), Failure> {
-        self.connection.query("SET SESSION autocommit = 0").await?;
+    /// Runs the steps up to those that are to be in one transaction with the position; gives those as
+    /// statements.
+    async fn run_steps(&mut self, steps: &[Step<'_>]) -> Result<Vec<String>, Failure> {
+        let mut rest = Vec::new();
         for step in steps {
             match step {
                 Step::Statement(event) => self.run_statement(event).await?,
                 Step::Rows(events) => {
                     let rows = statements(events.iter().cloned(), STATEMENT_BYTES);
-                    self.connection
-                        .run(&rows)
-                        .await
-                        .map_err(Failure::of_statement)?;
+                    if self.connection.is_mariadb() {
+                        rest.extend(rows);
+                    } else {
+                        let run = self.connection.run(&rows).await;
+                        run.map_err(Failure::of_statement)?;
+                    }
                 }
             }
         }
         self.connection.query("COMMIT").await?;
-        Ok(())
+        Ok(rest)
     }
 
     async fn run_statement(&mut self, event: &Event) -> Result<(), Failure> {

@@ -81,14 +81,21 @@ impl Note {
         Ok(Some(note))
     }
 
-    /// The definition has run: the position is moved past it, and the note removed.
+    /// The definition has run: the position is moved past it, and the note removed. `rest` is what it
+    /// had left to do, in the same transaction.
     ///
     /// # Errors
-    /// The connection fails.
-    pub async fn has_run(own: &mut Connection, seqno: Seqno) -> Result<(), ConnectionError> {
+    /// The connection fails, or the server refuses the rest.
+    pub async fn has_run(
+        own: &mut Connection,
+        seqno: Seqno,
+        rest: &[String],
+    ) -> Result<(), ConnectionError> {
         let moved = position::update(seqno);
-        let end = ["BEGIN", &moved, "DELETE FROM trireme.definition", "COMMIT"];
-        unlogged(own, &end).await
+        let end = [&moved, "DELETE FROM trireme.definition", "COMMIT"];
+        let rest = rest.iter().map(String::as_str);
+        let all: Vec<_> = ["BEGIN"].into_iter().chain(rest).chain(end).collect();
+        unlogged(own, &all).await
     }
 
     /// The definition has not run and will not: the note is removed.

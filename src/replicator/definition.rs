@@ -176,7 +176,7 @@ impl Replicator {
             // A server that has crashed may have what it had rolled back.
             let _ = own.query(&format!("XA ROLLBACK '{id}'")).await;
             if has_run {
-                Note::has_run(&mut own, seqno).await
+                Note::has_run(&mut own, seqno, &[]).await
             } else {
                 Note::has_not_run(&mut own).await
             }
