@@ -14,7 +14,7 @@ use std::{env, io::Write, time::Duration};
 
 use anyhow::{Context, bail};
 use trireme::{
-    backend::{Connection, Dump, end_of_binlog},
+    backend::{AtTheEnd, Connection, Dump, end_of_binlog},
     binlog::{Event, Group, Groups},
     config::{Password, Server},
 };
@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let mut connection = Connection::open(&server).await.context("connecting")?;
     let place = end_of_binlog(&mut connection).await?;
-    let mut dump = Dump::start(connection, &place, rand::random()).await?;
+    let mut dump = Dump::start(connection, &place, rand::random(), AtTheEnd::Wait).await?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "from {} {}", place.file, place.position)?;
     let mut groups = Groups::from(place);

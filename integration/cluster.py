@@ -1,6 +1,7 @@
 """A sandbox of three nodes, for the scripts that write through it. Its port is the script's first argument."""
 
 import sys
+import threading
 import time
 
 import pymysql
@@ -48,6 +49,27 @@ def expect_positions(last):
         if time.time() > deadline:
             sys.exit(f"FAILED: the servers are at {[position(number) for number in NODES]} and not at {last}")
         time.sleep(0.01)
+
+
+def at_once(seconds, *clients):
+    """Runs clients, each in a thread, that end by themselves after these seconds; none of them may fail."""
+    wrong = []
+
+    def guarded(client):
+        try:
+            client()
+        except Exception as error:  # noqa: BLE001
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=guarded, args=(client,), daemon=True) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(float(seconds) + 30)
+        if thread.is_alive():
+            sys.exit("FAILED: a client waits for ever")
+    if wrong:
+        sys.exit(f"FAILED: {wrong[:5]}")
 
 
 def tables_of(connection):

@@ -111,7 +111,8 @@ impl Applier {
         if let Some(note) = Note::read(connection).await?
             && note.seqno == seqno
         {
-            let effect = note.effect(&self.server, rand::random()).await?;
+            note.end_connection(&self.server).await?;
+            let effect = note.effect(&self.server).await?;
             let done = steps(&effect.events).len();
             if done > 0 {
                 // A new note would not know of them.
@@ -155,16 +156,12 @@ impl Session {
             let schema = query.schema.split(|&byte| byte == b'`');
             let schema = schema.collect::<Vec<_>>().join(&b"``"[..]);
             let schema = [b"USE `", &schema[..], b"`"].concat();
-            self.connection
-                .query(&schema)
-                .await
-                .map_err(Failure::of_statement)?;
+            let used = self.connection.query(&schema).await;
+            used.map_err(Failure::of_statement)?;
         }
         let set = format!("SET SESSION {}", settings.join(", "));
-        self.connection
-            .query(&set)
-            .await
-            .map_err(Failure::of_statement)?;
+        let set = self.connection.query(&set).await;
+        set.map_err(Failure::of_statement)?;
         match (self.connection.query(query.text).await, query.error) {
             (Ok(_), 0) => Ok(()),
             (Err(ConnectionError::Server { number, .. }), expected)
@@ -205,10 +202,6 @@ impl From<ConnectionError> for Failure {
 impl From<NoteError> for Failure {
     fn from(error: NoteError) -> Self {
         match error {
-            // The server has no such binlog any more.
-            NoteError::Connection(error @ ConnectionError::Server { .. }) => {
-                Self::Final(error.to_string())
-            }
             NoteError::Connection(error) => Self::Lost(error),
             error => Self::Final(error.to_string()),
         }

@@ -9,13 +9,15 @@ use std::{
 
 use tokio::{
     sync::{oneshot, watch},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tracing::{info, warn};
 
 use super::{
-    Connection, ConnectionError, Dump, Functions, PrepareError, end_of_binlog, note::is_of,
-    prepare, prepare::roll_back_forsaken,
+    Connection, ConnectionError, Dump, Functions, PrepareError,
+    dump::{AtTheEnd, NO_SUCH_BINLOG},
+    end_of_binlog, prepare,
+    prepare::roll_back_forsaken,
 };
 use crate::{
     binlog::{self, CaptureError, Event, Group, Groups, Kind, Place, Refusal, TableMap},
@@ -28,9 +30,6 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// The schema that each node has for itself.
 const SCHEMA: &str = "trireme";
-
-/// The server no longer has the binlog that was asked for: `ER_MASTER_FATAL_ERROR_READING_BINLOG`.
-const FATAL: u16 = 1236;
 
 /// What a prepared transaction has changed.
 #[derive(Debug, Clone)]
@@ -48,20 +47,12 @@ pub type Captured = Result<Changes, Refusal>;
 #[derive(Debug, Default)]
 pub struct Captures {
     waiting: Mutex<Waiting>,
-    collected: Mutex<Option<Collected>>,
     follows: watch::Sender<bool>,
     /// What may write although it looks like reading.
     pub functions: Functions,
 }
 
 type Waiting = HashMap<TransactionId, oneshot::Sender<Captured>>;
-
-/// What a connection has done outside prepared transactions.
-#[derive(Debug)]
-struct Collected {
-    connection: u32,
-    events: Result<Vec<Event>, Refusal>,
-}
 
 impl Captures {
     /// Starts to wait for what a transaction has changed, before it is prepared.
@@ -73,50 +64,6 @@ impl Captures {
             id,
             receiver,
         }
-    }
-
-    /// Starts to collect what one connection does outside prepared transactions; nobody else does so
-    /// now.
-    pub fn collect(&self, connection: u32) -> Collecting<'_> {
-        *self.collected() = Some(Collected {
-            connection,
-            events: Ok(Vec::new()),
-        });
-        Collecting(self)
-    }
-
-    /// Waits until all is read that the server has written so far, by writing something under this
-    /// name that never takes effect; gives the event that says how the others are to be read.
-    ///
-    /// # Errors
-    /// The server cannot be reached.
-    pub async fn catch_up(
-        &self,
-        server: &Server,
-        name: TransactionId,
-    ) -> Result<Event, ConnectionError> {
-        let mut own = Connection::open(server).await?;
-        // Of an attempt that was cut short.
-        let _ = own.query(&format!("XA ROLLBACK '{name}'")).await;
-        let mut expected = self.expect(name);
-        for statement in [
-            &format!("XA START '{name}'"),
-            "UPDATE trireme.definition SET looks = looks + 1",
-            &format!("XA END '{name}'"),
-            &format!("XA PREPARE '{name}'"),
-        ] {
-            own.query(statement).await?;
-        }
-        let changes = loop {
-            match timeout(RETRY, expected.changes()).await {
-                Ok(changes) => break changes,
-                // A server that has crashed would not be read while it holds what is prepared.
-                Err(_) => own.query("DO 0").await?,
-            };
-        };
-        own.query(&format!("XA ROLLBACK '{name}'")).await?;
-        let refused = |_| ConnectionError::Malformed("a transaction of the node's own");
-        changes.map(|changes| changes.format).map_err(refused)
     }
 
     /// Why nothing is handed over now, if so.
@@ -141,56 +88,8 @@ impl Captures {
         }
     }
 
-    fn add(&self, logged: Result<Vec<Event>, Refusal>) {
-        let mut collected = self.collected();
-        let Some(Collected { connection, events }) = &mut *collected else {
-            return;
-        };
-        match logged {
-            // It does not say whose it was.
-            Err(refusal) => *events = Err(refusal),
-            Ok(logged) if is_of(*connection, &logged) => {
-                if let Ok(events) = events {
-                    events.extend(logged);
-                }
-            }
-            Ok(_) => {}
-        }
-    }
-
-    fn collected(&self) -> MutexGuard<'_, Option<Collected>> {
-        self.collected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a connection does is collected until this is dropped.
-#[derive(Debug)]
-pub struct Collecting<'a>(&'a Captures);
-
-impl Collecting<'_> {
-    /// What the connection has done, as far as the binlog was read: its statements, and the rows that
-    /// were logged with one.
-    ///
-    /// # Errors
-    /// Something was logged meanwhile in a form that cannot be replicated.
-    pub fn events(&self) -> Result<Vec<Event>, Refusal> {
-        let collected = self.0.collected();
-        let collected = collected
-            .as_ref()
-            .expect("it is there until this is dropped");
-        collected.events.clone()
-    }
-}
-
-impl Drop for Collecting<'_> {
-    fn drop(&mut self) {
-        *self.0.collected() = None;
     }
 }
 
@@ -276,13 +175,13 @@ async fn follow(
             groups.insert(Groups::from(end_of_binlog(&mut connection).await?))
         }
     };
-    let mut dump = Dump::start(connection, groups.place(), reader).await?;
+    let mut dump = Dump::start(connection, groups.place(), reader, AtTheEnd::Wait).await?;
     info!(place = %groups.place(), "reading the server's binlog");
     captures.follows.send_replace(true);
     loop {
         let event = dump.event().await.map_err(|error| match error {
             ConnectionError::Server {
-                number: FATAL,
+                number: NO_SUCH_BINLOG,
                 message,
             } => Interruption::Failure(CaptureFailure::Lost {
                 place: groups.place().clone(),
@@ -291,17 +190,13 @@ async fn follow(
             error => error.into(),
         })?;
         let group = groups.take(event).map_err(CaptureFailure::from)?;
-        match group {
-            Some(Group::Prepared { xid, rows }) => {
-                let format = groups.format().expect("no group comes before it");
-                let changes = rows.map(|rows| Changes {
-                    format: format.clone(),
-                    rows: without_marks(rows),
-                });
-                captures.hand_over(&xid.global, changes);
-            }
-            Some(Group::Direct(logged)) => captures.add(logged),
-            Some(Group::Decided) | None => {}
+        if let Some(Group::Prepared { xid, rows }) = group {
+            let format = groups.format().expect("no group comes before it");
+            let changes = rows.map(|rows| Changes {
+                format: format.clone(),
+                rows: without_marks(rows),
+            });
+            captures.hand_over(&xid.global, changes);
         }
     }
 }

@@ -155,6 +155,22 @@ impl Connection {
         result
     }
 
+    /// Runs statements one after the other that leave no trace in the binlog.
+    ///
+    /// # Errors
+    /// The server refuses one of them, after which no more are run, or the connection fails.
+    pub async fn run_unlogged<S: AsRef<str>>(
+        &mut self,
+        statements: &[S],
+    ) -> Result<(), ConnectionError> {
+        self.query("SET SESSION sql_log_bin = 0").await?;
+        for statement in statements {
+            self.query(statement.as_ref()).await?;
+        }
+        self.query("SET SESSION sql_log_bin = 1").await?;
+        Ok(())
+    }
+
     /// Starts a command.
     ///
     /// # Errors

@@ -9,6 +9,12 @@ use crate::{binlog::Place, protocol::command::Command};
 /// tell that from a gap. MySQL does not know the flag.
 const SEND_ANNOTATE_ROWS: u16 = 2;
 
+/// `BINLOG_DUMP_NON_BLOCK`: the server ends where its binlog does.
+const NON_BLOCK: u16 = 1;
+
+/// The server no longer has the binlog that was asked for: `ER_MASTER_FATAL_ERROR_READING_BINLOG`.
+pub(super) const NO_SUCH_BINLOG: u16 = 1236;
+
 /// A parse error: what an older server says to a statement that it does not have.
 const SYNTAX_ERROR: u16 = 1064;
 
@@ -34,7 +40,15 @@ pub async fn end_of_binlog(connection: &mut Connection) -> Result<Place, Connect
     place.ok_or(ConnectionError::Malformed("a binlog status"))
 }
 
-/// A connection on which the server sends its binlog, event by event, and waits for more.
+/// What a server does that has sent all of its binlog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtTheEnd {
+    Wait,
+    /// It sends no more; to ask for more is an error.
+    Stop,
+}
+
+/// A connection on which the server sends its binlog, event by event.
 #[derive(Debug)]
 pub struct Dump(Connection);
 
@@ -48,7 +62,12 @@ impl Dump {
         mut connection: Connection,
         place: &Place,
         reader: u32,
+        at_the_end: AtTheEnd,
     ) -> Result<Self, ConnectionError> {
+        let flags = match at_the_end {
+            AtTheEnd::Wait => SEND_ANNOTATE_ROWS,
+            AtTheEnd::Stop => SEND_ANNOTATE_ROWS | NON_BLOCK,
+        };
         // That the reader knows of checksums, in the words of either family and age; and of every
         // event of MariaDB's, whose place others would take.
         let knows = "SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32', \
@@ -59,7 +78,7 @@ impl Dump {
         // | 4 position | 2 flags | 4 server id | … file |
         let request = [
             &position.to_le_bytes()[..],
-            &SEND_ANNOTATE_ROWS.to_le_bytes(),
+            &flags.to_le_bytes(),
             &reader.to_le_bytes(),
             place.file.as_bytes(),
         ];

@@ -21,11 +21,11 @@ use tokio::time::error::Elapsed;
 use crate::binlog::Place;
 
 pub use blockers::{Blockers, Kill, Watch};
-pub use capture::{CaptureFailure, Captured, Captures, Changes, Collecting, Expected, capture};
+pub use capture::{CaptureFailure, Captured, Captures, Changes, Expected, capture};
 pub use connection::{Connection, Row};
-pub use dump::{Dump, end_of_binlog};
+pub use dump::{AtTheEnd, Dump, end_of_binlog};
 pub use functions::Functions;
-pub use note::{Effect, Note, NoteError, gone};
+pub use note::{Effect, Note, NoteError};
 pub use prepare::{PrepareError, prepare};
 pub use schema::{Defining, NoKeys, Schemas};
 pub use slots::{Slot, Slots};

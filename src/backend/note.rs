@@ -6,9 +6,13 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::{Connection, ConnectionError, Dump, Kill, end_of_binlog, position};
+use super::{
+    Connection, ConnectionError, Dump, Kill,
+    dump::{AtTheEnd, NO_SUCH_BINLOG},
+    end_of_binlog, position,
+};
 use crate::{
     binlog::{CaptureError, Event, Group, Groups, Kind, Place, Query, Refusal},
     config::Server,
@@ -45,9 +49,9 @@ impl Note {
         let Place { file, position } = &place;
         let note = format!(
             "REPLACE INTO trireme.definition VALUES (0, {seqno}, '{id}', {connection}, '{file}', \
-            {position}, 0)"
+            {position})"
         );
-        unlogged(own, &[&note, "FLUSH ENGINE LOGS"]).await?;
+        own.run_unlogged(&[&note, "FLUSH ENGINE LOGS"]).await?;
         Ok(Self {
             seqno,
             id,
@@ -95,7 +99,7 @@ impl Note {
         let end = [&moved, "DELETE FROM trireme.definition", "COMMIT"];
         let rest = rest.iter().map(String::as_str);
         let all: Vec<_> = ["BEGIN"].into_iter().chain(rest).chain(end).collect();
-        unlogged(own, &all).await
+        own.run_unlogged(&all).await
     }
 
     /// The definition has not run and will not: the note is removed.
@@ -103,23 +107,44 @@ impl Note {
     /// # Errors
     /// The connection fails.
     pub async fn has_not_run(own: &mut Connection) -> Result<(), ConnectionError> {
-        unlogged(own, &["DELETE FROM trireme.definition"]).await
+        own.run_unlogged(&["DELETE FROM trireme.definition"]).await
     }
 
-    /// What the definition has done so far, when its connection has gone; and the event that says how
-    /// those are to be read. `reader` is a server id that no other reader of this server has.
+    /// Ends the connection that runs the definition, and waits until it has ended.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn end_connection(&self, server: &Server) -> Result<(), ConnectionError> {
+        let Self { connection, .. } = *self;
+        let mut own = Connection::open(server).await?;
+        let alive = format!("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = {connection}");
+        while !own.query(&alive).await?.is_empty() {
+            // It may have ended meanwhile.
+            let _ = own.query(&Kill::Connection.statement(connection)).await;
+            sleep(RETRY).await;
+        }
+        Ok(())
+    }
+
+    /// What the definition has done so far.
     ///
     /// # Errors
     /// The server cannot be reached, or its binlog not be read.
-    pub async fn effect(&self, server: &Server, reader: u32) -> Result<Effect, NoteError> {
+    pub async fn effect(&self, server: &Server) -> Result<Effect, NoteError> {
         let mut own = Connection::open(server).await?;
-        gone(&mut own, self.connection).await?;
         let end = end_of_binlog(&mut own).await?;
         let mut groups = Groups::from(self.place.clone());
-        let mut dump = Dump::start(own, &self.place, reader).await?;
+        let mut dump = Dump::start(own, &self.place, rand::random(), AtTheEnd::Stop).await?;
         let mut events = Vec::new();
         while *groups.place() != end || groups.format().is_none() {
-            match groups.take(dump.event().await?)? {
+            let event = dump.event().await.map_err(|error| match error {
+                ConnectionError::Server {
+                    number: NO_SUCH_BINLOG,
+                    message,
+                } => NoteError::Lost(message),
+                error => error.into(),
+            })?;
+            match groups.take(event)? {
                 Some(Group::Direct(Err(refusal))) => return Err(refusal.into()),
                 Some(Group::Direct(Ok(logged))) if is_of(self.connection, &logged) => {
                     events.extend(logged);
@@ -140,11 +165,13 @@ pub struct Effect {
     pub events: Vec<Event>,
 }
 
-/// Why it is not known what a definition has done.
+/// Why it is not known what a definition has done; for ever, unless it is the connection.
 #[derive(Debug, thiserror::Error)]
 pub enum NoteError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    #[error("the server no longer has its binlog from before the definition on ({0})")]
+    Lost(String),
     #[error(transparent)]
     Binlog(#[from] CaptureError),
     #[error(transparent)]
@@ -153,37 +180,10 @@ pub enum NoteError {
 
 /// Whether a connection has logged the events of a group, or MariaDB has for one that it had: when it
 /// starts after a crash, it logs the definition that had taken effect and was not logged.
-pub(super) fn is_of(connection: u32, events: &[Event]) -> bool {
+fn is_of(connection: u32, events: &[Event]) -> bool {
     const NONE: u32 = 0;
     let statement = events.iter().find(|event| event.kind() == Kind::QUERY);
     statement
         .and_then(|statement| Query::decode(statement.body()))
         .is_some_and(|query| [connection, NONE].contains(&query.connection))
-}
-
-/// Ends a connection, and waits until it has ended.
-///
-/// # Errors
-/// The own connection fails.
-pub async fn gone(own: &mut Connection, connection: u32) -> Result<(), ConnectionError> {
-    let holder = format!("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = {connection}");
-    let started = Instant::now();
-    while !own.query(&holder).await?.is_empty() {
-        if started.elapsed() < RETRY {
-            // It may have gone meanwhile.
-            let _ = own.query(&Kill::Connection.statement(connection)).await;
-        }
-        sleep(RETRY).await;
-    }
-    Ok(())
-}
-
-/// Runs statements that leave no trace in the binlog.
-async fn unlogged(own: &mut Connection, statements: &[&str]) -> Result<(), ConnectionError> {
-    own.query("SET SESSION sql_log_bin = 0").await?;
-    for statement in statements {
-        own.query(statement).await?;
-    }
-    own.query("SET SESSION sql_log_bin = 1").await?;
-    Ok(())
 }

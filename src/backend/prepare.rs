@@ -22,8 +22,7 @@ const SETTINGS: [(&str, &str); 8] = [
 /// The schema, made without a trace in the binlog: every node has its own. Accounts need the right to
 /// change their session's mark, and only the row in `mysql.db` gives it to all of them. The last
 /// statement makes it complete.
-const SCHEMA: [&str; 9] = [
-    "SET SESSION sql_log_bin = 0",
+const SCHEMA: [&str; 7] = [
     "CREATE DATABASE IF NOT EXISTS trireme",
     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
         VALUES ('%', 'trireme', '', 'Y', 'Y')",
@@ -38,13 +37,11 @@ const SCHEMA: [&str; 9] = [
         txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
         connection BIGINT UNSIGNED NOT NULL, \
         file VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
-        place BIGINT UNSIGNED NOT NULL, \
-        looks INT UNSIGNED NOT NULL) ENGINE=InnoDB",
+        place BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
     "CREATE TABLE IF NOT EXISTS trireme.position (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
         seqno BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
     "INSERT IGNORE INTO trireme.position VALUES (0, 0)",
-    "SET SESSION sql_log_bin = 1",
 ];
 
 /// What a server says that has not got the schema: `ER_BAD_DB_ERROR`, `ER_NO_SUCH_TABLE`.
@@ -92,9 +89,7 @@ pub async fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
         info!(name, from = value, to = wanted, "set on the server");
     }
     if !has_schema(connection).await? {
-        for statement in SCHEMA {
-            connection.query(statement).await?;
-        }
+        connection.run_unlogged(&SCHEMA).await?;
     }
     Ok(())
 }

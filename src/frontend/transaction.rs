@@ -157,7 +157,7 @@ impl Transactions {
             }
         };
         let answer = session.relay(source, 0).await?;
-        turn.ran();
+        turn.done();
         let over = tokio::select! {
             over = claimed.over() => over,
             error = session.server_lost() => return Err(error),
@@ -325,7 +325,7 @@ impl Transactions {
                     if answer.is_error() {
                         self.is_undecided = true;
                     } else {
-                        turn.committed();
+                        turn.done();
                     }
                     return Ok(answer);
                 }
@@ -339,6 +339,7 @@ impl Transactions {
                 }
                 Outcome::Again(prepared) => match shared.schemas.keys(&changes.rows).await {
                     Ok(keys) => {
+                        // Later it would give up the locks of the next one.
                         drop(replication);
                         replication = replicator.replicate(prepared, changes, keys, &self.seat);
                     }

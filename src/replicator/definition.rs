@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
@@ -14,13 +13,12 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    RETRY, ReplicationFailure, Replicator,
-    entry::{Entry, MAX_ENTRY_BYTES, TooLarge},
+    RETRY, ReplicationFailure, Replicator, Turn, claims::nothing_defined, entry::Entry, retry,
 };
 use crate::{
     applier::Obstacles,
-    backend::{Connection, Note, gone},
-    binlog::{Event, Kind, Query},
+    backend::{Connection, Effect, Note, NoteError},
+    binlog::{Kind, Query},
     consensus::{ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
     write_set::Definition,
@@ -41,7 +39,7 @@ pub(super) type Reporter = mpsc::UnboundedSender<Progress>;
 /// What a session is told of its definition.
 pub(super) enum Progress {
     /// It is to run its statement, and to say when it has.
-    Turn(oneshot::Sender<()>),
+    Turn(Turn),
     /// The others know.
     Over,
     /// Nobody can be told now.
@@ -51,19 +49,14 @@ pub(super) enum Progress {
 /// A definition on its way. If its session drops this before its turn, nothing comes of it.
 pub struct Claimed(mpsc::UnboundedReceiver<Progress>);
 
-/// A definition's turn to run. If its session drops this, the node ends the session's connection and
-/// looks at what the statement has done.
-#[derive(Debug)]
-pub struct DefinitionTurn(oneshot::Sender<()>);
-
 impl Claimed {
     /// Waits until everything before the definition is done, and nothing else is.
     ///
     /// # Errors
     /// The cluster cannot be claimed; the definition must not run.
-    pub async fn turn(&mut self) -> Result<DefinitionTurn, ProposeError> {
+    pub async fn turn(&mut self) -> Result<Turn, ProposeError> {
         match self.0.recv().await {
-            Some(Progress::Turn(ran)) => Ok(DefinitionTurn(ran)),
+            Some(Progress::Turn(turn)) => Ok(turn),
             Some(Progress::Refused(error)) => Err(error),
             Some(Progress::Over) | None => Err(ProposeError::Stopped),
         }
@@ -79,14 +72,6 @@ impl Claimed {
             Some(Progress::Refused(error)) => Err(error),
             Some(Progress::Turn(_)) | None => Err(ProposeError::Stopped),
         }
-    }
-}
-
-impl DefinitionTurn {
-    /// The server has answered the statement.
-    pub fn ran(self) {
-        // Nobody listens when the node is stopping.
-        let _ = self.0.send(());
     }
 }
 
@@ -114,99 +99,100 @@ impl Replicator {
         }
     }
 
-    /// Has the definition at `seqno` run by its session, and finds out what it has done.
+    /// Has the definition at `seqno` run by its session, and finds out what it has done; gives what the
+    /// others are to be told.
     ///
     /// # Errors
     /// What it has done cannot be replicated.
     pub(super) async fn run(
-        &self,
+        self: &Arc<Self>,
         seqno: Seqno,
         id: TransactionId,
         claiming: &Claiming,
-    ) -> Result<Definition, ReplicationFailure> {
+    ) -> Result<Entry, ReplicationFailure> {
         let Claiming {
             connection,
             progress,
         } = claiming;
-        let collecting = self.captures.collect(*connection);
-        let mut own = self.note(seqno, id, *connection).await;
-        let (ran, has_run) = oneshot::channel();
-        if progress.send(Progress::Turn(ran)).is_err() {
-            return Ok(Definition::default());
+        let (note, is_mariadb) = retry("a definition cannot be noted", async || {
+            let mut own = Connection::open(&self.server).await?;
+            let note = Note::write(&mut own, seqno, id, *connection).await?;
+            Ok((note, own.is_mariadb()))
+        })
+        .await;
+        let (done, is_done) = oneshot::channel();
+        if progress.send(Progress::Turn(Turn(done))).is_err() {
+            return Ok(nothing_defined(id));
         }
-        let watch = self.blockers.watch(*connection, own.is_mariadb());
+        let watch = self.blockers.watch(*connection, is_mariadb);
         let mut obstacles = Obstacles::new(|obstacle| self.clear(obstacle));
         let answered = tokio::select! {
-            answered = has_run => answered,
+            answered = is_done => answered,
             never = obstacles.clear(&watch) => match never {},
         };
         if answered.is_err() {
-            while let Err(error) = gone(&mut own, *connection).await {
-                warn!(%error, "cannot see whether a definition still runs; trying again");
-                own = self.connect().await;
-            }
+            self.end_connection(&note).await;
         }
-        let format = loop {
-            match self.captures.catch_up(&self.server, id).await {
-                Ok(format) => break format,
-                Err(error) => warn!(%error, "cannot see what a definition has done; trying again"),
+        self.effect(&note).await
+    }
+
+    pub(super) async fn end_connection(&self, note: &Note) {
+        let failure = "cannot see whether a definition still runs";
+        retry(failure, async || note.end_connection(&self.server).await).await;
+    }
+
+    /// What a definition that is over has done, as the others are to be told.
+    ///
+    /// # Errors
+    /// It cannot be replicated. The others have been told, if they could be, that it has done nothing.
+    pub(super) async fn effect(self: &Arc<Self>, note: &Note) -> Result<Entry, ReplicationFailure> {
+        let Note { seqno, id, .. } = *note;
+        let effect = loop {
+            match note.effect(&self.server).await {
+                Ok(effect) => break replicable(id, &effect),
+                Err(NoteError::Connection(error)) => {
+                    warn!(%error, "cannot see what a definition has done; trying again");
+                }
+                Err(error) => break Err(error.to_string()),
             }
             sleep(RETRY).await;
         };
-        let events = collecting.events().map_err(|error| error.to_string());
-        let definition = events.and_then(|events| replicable(&format, &events));
-        definition.map_err(|error| ReplicationFailure::Undefined { seqno, error })
-    }
-
-    async fn note(&self, seqno: Seqno, id: TransactionId, connection: u32) -> Connection {
-        loop {
-            let mut own = self.connect().await;
-            match Note::write(&mut own, seqno, id, connection).await {
-                Ok(_) => return own,
-                Err(error) => warn!(%error, "a definition cannot be noted; trying again"),
+        match effect {
+            Ok(defined) => Ok(defined),
+            Err(error) => {
+                let told = self.clone().tell(nothing_defined(id), None);
+                // Without a majority the next start tries it again.
+                let _ = timeout(PATIENCE, told).await;
+                Err(ReplicationFailure::Undefined { seqno, error })
             }
-            sleep(RETRY).await;
         }
     }
 
     /// The definition at `seqno` is over on the server, with or without an effect.
-    pub(super) async fn noted(&self, seqno: Seqno, id: TransactionId, has_run: bool) {
-        let attempt = async || {
+    pub(super) async fn noted(&self, seqno: Seqno, has_run: bool) {
+        retry("the end of a definition cannot be noted", async || {
             let mut own = Connection::open(&self.server).await?;
-            // A server that has crashed may have what it had rolled back.
-            let _ = own.query(&format!("XA ROLLBACK '{id}'")).await;
             if has_run {
                 Note::has_run(&mut own, seqno, &[]).await
             } else {
                 Note::has_not_run(&mut own).await
             }
-        };
-        while let Err(error) = attempt().await {
-            warn!(%error, "the end of a definition cannot be noted; trying again");
-            sleep(RETRY).await;
-        }
+        })
+        .await;
     }
 
     /// Tells the others what a definition has done, until they know.
-    pub(super) async fn tell(
-        self: Arc<Self>,
-        id: TransactionId,
-        definition: Definition,
-        progress: Option<Reporter>,
-    ) {
-        let entry = Entry::Defined { id, definition };
+    pub(super) async fn tell(self: Arc<Self>, defined: Entry, progress: Option<Reporter>) {
         for attempt in 0.. {
-            let bodies = entry
-                .bodies(attempt)
-                .expect("it is known not to be too large");
+            let bodies = defined.bodies(attempt);
             let mut proposed = Ok(());
-            for body in bodies {
+            for body in bodies.expect("it is known not to be too large") {
                 proposed = proposed.and(self.log.propose(body).await.map(|_| ()));
             }
             match proposed {
                 Ok(()) | Err(ProposeError::Stopped) => return,
                 Err(error) => {
-                    debug!(definition = %id, %error, "cannot be told to the others; trying again");
+                    debug!(%error, "a definition cannot be told to the others; trying again");
                     if let Some(progress) = &progress {
                         let _ = progress.send(Progress::Refused(error));
                     }
@@ -216,34 +202,22 @@ impl Replicator {
         }
     }
 
-    /// Tells the others, if it can, that a definition has done nothing, before the node stops since it
-    /// has.
-    pub(super) async fn forget(self: &Arc<Self>, id: TransactionId) {
-        let told = self.clone().tell(id, Definition::default(), None);
-        let _ = timeout(PATIENCE, told).await;
-    }
-
     /// Reads anew what may have been defined otherwise.
     pub(super) async fn refresh(&self) {
-        while let Err(error) = self.captures.functions.refresh(&self.server).await {
-            warn!(%error, "what is defined cannot be read; trying again");
-            sleep(RETRY).await;
-        }
-    }
-
-    async fn connect(&self) -> Connection {
-        loop {
-            match Connection::open(&self.server).await {
-                Ok(connection) => return connection,
-                Err(error) => warn!(%error, "the server cannot be reached; trying again"),
-            }
-            sleep(RETRY).await;
-        }
+        let Self {
+            captures, server, ..
+        } = self;
+        let failure = "what is defined cannot be read";
+        retry(failure, async || captures.functions.refresh(server).await).await;
     }
 }
 
-/// What a connection has done, if every node can do it as well.
-pub(super) fn replicable(format: &Event, events: &[Event]) -> Result<Definition, String> {
+/// What a definition has done, if every node can do it as well.
+fn replicable(id: TransactionId, effect: &Effect) -> Result<Entry, String> {
+    let Effect { format, events } = effect;
+    if events.is_empty() {
+        return Ok(nothing_defined(id));
+    }
     for event in events.iter().filter(|event| event.kind() == Kind::QUERY) {
         let query = Query::decode(event.body()).ok_or("a statement is malformed")?;
         let known = query.settings(event.second(), true);
@@ -253,9 +227,7 @@ pub(super) fn replicable(format: &Event, events: &[Event]) -> Result<Definition,
         format: format.bytes().clone(),
         events: events.iter().map(|event| event.bytes().clone()).collect(),
     };
-    let bytes = definition.events.iter().map(Bytes::len).sum();
-    if bytes > MAX_ENTRY_BYTES / 2 {
-        return Err(TooLarge(bytes).to_string());
-    }
-    Ok(definition)
+    let defined = Entry::Defined { id, definition };
+    defined.bodies(0).map_err(|error| error.to_string())?;
+    Ok(defined)
 }

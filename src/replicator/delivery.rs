@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{
     Outcome, Refusal, ReplicationFailure, Replicator, Turn, Waiting,
-    claims::Claims,
+    claims::{Claims, nothing_defined},
     definition::{Progress, Reporter},
     entry::{Assembly, Entry},
     order::Action,
@@ -139,18 +139,15 @@ impl Delivery<'_> {
             return Ok(());
         }
         let claiming = self.replicator.lock().claims.remove(&id);
-        let (definition, progress) = match claiming {
-            Some(claiming) => match self.replicator.run(seqno, id, &claiming).await {
-                Ok(definition) => (definition, Some(claiming.progress)),
-                Err(failure) => {
-                    self.replicator.forget(id).await;
-                    return Err(failure);
-                }
-            },
-            None => (Definition::default(), None),
+        let (defined, progress) = match claiming {
+            Some(claiming) => {
+                let defined = self.replicator.run(seqno, id, &claiming).await?;
+                (defined, Some(claiming.progress))
+            }
+            None => (nothing_defined(id), None),
         };
         self.own = progress.clone().map(|progress| (id, progress));
-        tokio::spawn(self.replicator.clone().tell(id, definition, progress));
+        tokio::spawn(self.replicator.clone().tell(defined, progress));
         Ok(())
     }
 
@@ -164,7 +161,7 @@ impl Delivery<'_> {
         let own = self.own.take_if(|(own, _)| *own == id);
         let has_run = !definition.events.is_empty();
         if own.is_some() {
-            self.replicator.noted(seqno, id, has_run).await;
+            self.replicator.noted(seqno, has_run).await;
         } else if has_run {
             let clear = |obstacle| self.replicator.clear(obstacle);
             self.applier.define(seqno, id, definition, clear).await?;
@@ -217,10 +214,10 @@ impl Delivery<'_> {
             return self.add(seqno, write_set, doomed).await;
         };
         held.slot.set_ordered(held.id);
-        let (committed, is_committed) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
         // A session that has gone drops its turn.
-        let _ = answer.send(Outcome::Commit(Turn { committed }));
-        if is_committed.await.is_err()
+        let _ = answer.send(Outcome::Commit(Turn(done)));
+        if is_done.await.is_err()
             && decide(&self.replicator.server, &held, Decision::Commit).await == Decision::RollBack
         {
             return Err(ReplicationFailure::PreparedLost { id: held.id, seqno });

@@ -23,19 +23,19 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::sleep,
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     applier::ApplyError,
-    backend::{Blockers, Captures, Changes, Schemas},
+    backend::{Blockers, Captures, Changes, ConnectionError, Schemas},
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
     write_set::{Key, WriteSet},
 };
 
+pub use definition::Claimed;
 use definition::Claiming;
-pub use definition::{Claimed, DefinitionTurn};
 use entry::Entry;
 pub use entry::{Malformed, TooLarge};
 use order::Order;
@@ -107,17 +107,27 @@ pub enum Outcome {
     Open(Refusal),
 }
 
-/// A transaction's turn to commit: those before it have, those after it wait.
+/// A transaction's turn to commit, or a definition's to run: those before it are done, those after it
+/// wait.
 #[derive(Debug)]
-pub struct Turn {
-    committed: oneshot::Sender<()>,
-}
+pub struct Turn(oneshot::Sender<()>);
 
 impl Turn {
-    /// The transaction is committed. A turn that is dropped instead leaves that to the node.
-    pub fn committed(self) {
+    /// The server has done it. A turn that is dropped instead leaves to the node to see whether it has.
+    pub fn done(self) {
         // Nobody listens when the node is stopping.
-        let _ = self.committed.send(());
+        let _ = self.0.send(());
+    }
+}
+
+/// Attempts what needs the server until it succeeds.
+async fn retry<T>(failure: &str, attempt: impl AsyncFn() -> Result<T, ConnectionError>) -> T {
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => warn!(%error, "{failure}; trying again"),
+        }
+        sleep(RETRY).await;
     }
 }
 

@@ -4,16 +4,16 @@
 use std::{collections::HashSet, sync::Arc};
 
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{
     RETRY, ReplicationFailure, Replicator,
-    claims::Claims,
-    definition::replicable,
+    claims::{Claims, nothing_defined},
     entry::{Assembly, Entry},
+    retry,
 };
 use crate::{
-    backend::{Connection, ConnectionError, Effect, Note, NoteError, position},
+    backend::{Connection, ConnectionError, Note, position},
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
@@ -50,7 +50,7 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     let mut deliveries = log.deliveries(0);
     let mut assembly = Assembly::default();
     let mut claims = Claims::default();
-    let mut has_defined = None;
+    let mut has_defined = false;
     loop {
         let delivered = deliveries.next().await?;
         let index = delivered.index;
@@ -61,8 +61,10 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
                 Entry::WriteSet(write_set) if marks.contains(&write_set.id) => {
                     position = position.max(seqno);
                 }
-                Entry::Defined { id, definition } if noted.is_some_and(|noted| noted.id == id) => {
-                    has_defined = Some(!definition.events.is_empty());
+                Entry::Defined { id, definition }
+                    if noted.as_ref().is_some_and(|noted| noted.note.id == id) =>
+                {
+                    has_defined = !definition.events.is_empty();
                 }
                 _ => {}
             }
@@ -71,12 +73,13 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
             break;
         }
     }
-    if let Some(Noted { seqno, id, has_run }) = noted {
-        if has_run != has_defined.unwrap_or(false) {
+    if let Some(Noted { note, has_run }) = noted {
+        let seqno = note.seqno;
+        if has_run != has_defined {
             let error = "the others have gone on without it".to_owned();
             return Err(ReplicationFailure::Undefined { seqno, error });
         }
-        replicator.noted(seqno, id, has_run).await;
+        replicator.noted(seqno, has_run).await;
         if has_run {
             position = position.max(seqno);
         }
@@ -93,10 +96,9 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
 }
 
 /// A definition of this node that the server was in the midst of when the node ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Noted {
-    seqno: Seqno,
-    id: TransactionId,
+    note: Note,
     has_run: bool,
 }
 
@@ -112,42 +114,14 @@ async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, Replicatio
     let Some(note) = note.filter(|note| note.id.node == node) else {
         return Ok(None);
     };
-    let Note { seqno, id, .. } = note;
-    let definition = loop {
-        match note.effect(server, rand::random()).await {
-            Ok(Effect { format, events }) => break replicable(&format, &events),
-            Err(NoteError::Connection(
-                error @ (ConnectionError::Io(_) | ConnectionError::Timeout(_)),
-            )) => warn!(%error, "cannot see what a definition has done; trying again"),
-            Err(error) => break Err(error.to_string()),
-        }
-        sleep(RETRY).await;
-    };
-    match definition {
-        Ok(definition) => {
-            let has_run = !definition.events.is_empty();
-            info!(%seqno, has_run, "found what a definition has done");
-            if has_run {
-                replicator.clone().tell(id, definition, None).await;
-            }
-            Ok(Some(Noted { seqno, id, has_run }))
-        }
-        Err(error) => {
-            replicator.forget(id).await;
-            Err(ReplicationFailure::Undefined { seqno, error })
-        }
+    replicator.end_connection(&note).await;
+    let defined = replicator.effect(&note).await?;
+    let has_run = defined != nothing_defined(note.id);
+    info!(seqno = %note.seqno, has_run, "found what a definition has done");
+    if has_run {
+        replicator.clone().tell(defined, None).await;
     }
-}
-
-/// Attempts something until it succeeds.
-async fn retry<T>(failure: &str, attempt: impl AsyncFn() -> Result<T, ConnectionError>) -> T {
-    loop {
-        match attempt().await {
-            Ok(value) => return value,
-            Err(error) => warn!(%error, "{failure}; trying again"),
-        }
-        sleep(RETRY).await;
-    }
+    Ok(Some(Noted { note, has_run }))
 }
 
 /// Says in the log that this node has started; gives the place of that.
@@ -173,7 +147,5 @@ async fn read(server: &Server) -> Result<(Seqno, HashSet<TransactionId>), Connec
 /// From here on the marks are not needed to know the position.
 async fn save(server: &Server, position: Seqno) -> Result<(), ConnectionError> {
     let mut connection = Connection::open(server).await?;
-    connection.query("SET SESSION sql_log_bin = 0").await?;
-    connection.query(&position::update(position)).await?;
-    Ok(())
+    connection.run_unlogged(&[position::update(position)]).await
 }
