@@ -28,6 +28,9 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Who has been in the way for as long as this, and again for as long, is in it for good.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Who has not been in the way for as long as this has gone out of it.
+const OUT_OF_SIGHT: Duration = Duration::from_secs(1);
+
 /// Errors that a transaction gets because others are in its way, and not because of its rows:
 /// `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`.
 const IN_THE_WAY: [u16; 2] = [1205, 1213];
@@ -121,7 +124,7 @@ impl Batch {
 }
 
 /// A connection that holds a lock which the applier, or a definition, waits for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Obstacle {
     pub connection: u32,
     /// Asking it to go has not helped.
@@ -229,16 +232,26 @@ impl Applier {
     }
 }
 
-/// Who was in the way of something, and since when it has been asked to go.
+/// Who was in the way of something.
 pub struct Obstacles<F> {
-    known: HashMap<u32, Instant>,
+    known: Known,
     clear: F,
+}
+
+/// Connections that were in the way, and since when they have been asked to go.
+#[derive(Debug, Default)]
+struct Known(HashMap<u32, Asked>);
+
+#[derive(Debug)]
+struct Asked {
+    since: Instant,
+    last: Instant,
 }
 
 impl<F: Fn(Obstacle)> Obstacles<F> {
     pub fn new(clear: F) -> Self {
         Self {
-            known: HashMap::new(),
+            known: Known::default(),
             clear,
         }
     }
@@ -250,16 +263,31 @@ impl<F: Fn(Obstacle)> Obstacles<F> {
                 warn!(%error, "cannot see what is in the applier's way");
                 Vec::new()
             });
-            self.known.retain(|known, _| connections.contains(known));
-            for connection in connections {
-                let since = self.known.entry(connection).or_insert_with(Instant::now);
-                let stays = since.elapsed() >= PATIENCE;
-                if stays {
-                    *since = Instant::now();
-                }
-                (self.clear)(Obstacle { connection, stays });
-            }
+            let obstacles = self.known.seen(connections, Instant::now());
+            obstacles.into_iter().for_each(&self.clear);
         }
+    }
+}
+
+impl Known {
+    /// These connections are in the way. One that is not seen now and then, as between two attempts, is
+    /// still the same obstacle.
+    fn seen(&mut self, connections: Vec<u32>, now: Instant) -> Vec<Obstacle> {
+        self.0.retain(|_, asked| now - asked.last < OUT_OF_SIGHT);
+        let obstacles = connections.into_iter().map(|connection| {
+            let new = Asked {
+                since: now,
+                last: now,
+            };
+            let asked = self.0.entry(connection).or_insert(new);
+            asked.last = now;
+            let stays = now - asked.since >= PATIENCE;
+            if stays {
+                asked.since = now;
+            }
+            Obstacle { connection, stays }
+        });
+        obstacles.collect()
     }
 }
 
@@ -298,5 +326,31 @@ impl Session {
         }
         self.format = format.clone();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stays_in_the_way_is_known_though_it_is_not_always_seen() {
+        let start = Instant::now();
+        let mut known = Known::default();
+        let mut stays = |ms, connections: &[u32]| {
+            let now = start + Duration::from_millis(ms);
+            let obstacles = known.seen(connections.to_vec(), now);
+            let stays = |obstacle: Obstacle| obstacle.stays.then_some(obstacle.connection);
+            obstacles.into_iter().filter_map(stays).collect::<Vec<_>>()
+        };
+        assert!(stays(0, &[1]).is_empty());
+        assert!(stays(500, &[]).is_empty());
+        assert!(stays(900, &[1, 2]).is_empty());
+        assert!(stays(1800, &[1]).is_empty());
+        // 2 has gone meanwhile.
+        assert_eq!(stays(2000, &[1, 2]), [1]);
+        assert!(stays(2900, &[1, 2]).is_empty());
+        assert!(stays(3800, &[1, 2]).is_empty());
+        assert_eq!(stays(4000, &[1, 2]), [1, 2]);
     }
 }
