@@ -304,12 +304,9 @@ def kill(pid_file):
         pid = int(file.read())
     os.kill(pid, signal.SIGKILL)
     os.remove(pid_file)
-    # What nobody has waited for yet has no program any more, though MySQL's lock believes that it runs.
+    # What nobody has waited for yet has no program any more.
     while os.path.exists(f"/proc/{pid}/exe"):
         time.sleep(0.005)
-    lock = pid_file.replace("server.pid", "server.sock.lock")
-    if os.path.exists(lock):
-        os.remove(lock)
 
 
 def start_again(sandbox):

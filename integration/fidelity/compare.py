@@ -7,6 +7,7 @@ Usage: compare.py SERVER_PORT NODE_PORT. What may differ, and is left out of the
 - whether the server ends an idle session by closing or by resetting the connection;
 - the number of a prepared statement, which MariaDB counts up over all sessions;
 - the numbers in the text of COM_STATISTICS;
+- what MySQL's session tracking tells of the transaction's state, of which the node's XA statements tell too;
 - ROW_COUNT() after a write that is a transaction of its own: behind a node it is 0, because the node's XA
   statements have run since.
 """
@@ -19,7 +20,7 @@ from statements import LAST_WORDS, STATEMENTS
 MASKED = wire.TLS | wire.COMPRESS | wire.ZSTD | wire.QUERY_ATTRIBUTES
 
 
-def comparable(greeting):
+def comparable_greeting(greeting):
     """The greeting without what may differ."""
     g = bytearray(greeting)
     v = g.index(0, 5) + 1
@@ -33,7 +34,14 @@ def comparable(greeting):
 
 
 PREPARED = re.compile(rb"^(\x0c\0\0\x01\0)(.{4})", re.DOTALL)
-SWITCHED = re.compile(rb"(\xfemysql_native_password\0).{20}\0", re.DOTALL)
+STATE = re.compile(rb"\x14\0\0(.)([\0\xfe])(..)(.)@(..)\0\x0b\x05\t\x08.{8}", re.DOTALL)
+SWITCHED = re.compile(rb"(\xfe(?:mysql_native_password|caching_sha2_password)\0).{20}\0", re.DOTALL)
+
+
+def comparable(answer):
+    """The answer without what may differ."""
+    answer = SWITCHED.sub(rb"\1", PREPARED.sub(rb"\1", answer))
+    return STATE.sub(lambda ok: b"\7\0\0%b%b%b%b\0%b" % ok.groups(), answer)
 
 
 def run(connection, packets, then=lambda s: []):
@@ -41,14 +49,14 @@ def run(connection, packets, then=lambda s: []):
     if isinstance(packets, str):
         prepared = connection.exchange(wire.prepare(packets))
         statement = int.from_bytes(PREPARED.match(prepared)[2], "little")
-        return PREPARED.sub(rb"\1", prepared) + connection.exchange(*then(statement))
-    return SWITCHED.sub(rb"\1", PREPARED.sub(rb"\1", connection.exchange(*packets)))
+        return comparable(prepared) + comparable(connection.exchange(*then(statement)))
+    return comparable(connection.exchange(*packets))
 
 
 def conversation(port, capabilities):
     """Every statement in one session, then one session for each of the last words."""
     connection = wire.Connection(port, capabilities)
-    answers = {"greeting": (b"", comparable(connection.greeting)), "verdict": (b"", connection.verdict)}
+    answers = {"greeting": (b"", comparable_greeting(connection.greeting)), "verdict": (b"", connection.verdict)}
     for name, holds, *sent in STATEMENTS:
         assert name not in answers, name
         try:
@@ -58,7 +66,7 @@ def conversation(port, capabilities):
     statistics = connection.exchange(wire.packet(b"\x09"))
     answers["statistics"] = (b"Uptime", re.sub(rb"[\d.]+", b"N", statistics[4:]))
     for name, holds, packets in LAST_WORDS:
-        answers[name] = (holds, wire.Connection(port, capabilities).last_words(*packets))
+        answers[name] = (holds, comparable(wire.Connection(port, capabilities).last_words(*packets)))
     return answers
 
 

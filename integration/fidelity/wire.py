@@ -30,9 +30,13 @@ class Connection:
         self.input = self.socket.makefile("rb")
         self.count = 0
         self.greeting = self.frame()
-        answer = struct.pack("<IIB23x", capabilities, 1 << 30, 45) + b"root\0\0mysql_native_password\0"
+        answer = struct.pack("<IIB23x", capabilities, 1 << 30, 45) + b"root\0\0" + self.plugin() + b"\0"
         self.socket.sendall(packet(answer, 1))
         self.verdict = self.frame()
+
+    def plugin(self):
+        """How the server would have its clients authenticate: the greeting's last word."""
+        return self.greeting.rstrip(b"\0").rsplit(b"\0", 1)[-1]
 
     def frame(self):
         header = self.input.read(4)

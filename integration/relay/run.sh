@@ -5,25 +5,7 @@ install mariadb-server mariadb-client
 build
 node=23301 server=23601
 
-start_sandbox 23300 --nodes 1
-say "no server: the client is told, and told what to do"
-kill "$(cat "$BOX/node1/server.pid")"
 gone() { [ ! -e "$BOX/node1/server.pid" ]; }
-eventually 60 gone || fail "the server does not stop"
-error=$(sql $node 'SELECT 1' 2>&1) && fail "a client was served without a server"
-grep -q "1047.*cannot reach its server at 127.0.0.1:$server.*start the server" <<<"$error" || fail "got: $error"
-
-start_sandbox 23300 --nodes 1
-say "with a server: the same node serves"
-got=$(sql $node "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY, b TEXT);
-  INSERT INTO d.t VALUES (1,'one'),(2,'two'); BEGIN; DELETE FROM d.t; ROLLBACK; SELECT * FROM d.t; SELECT @@port")
-[ "$got" = $'1\tone\n2\ttwo\n'$server ] || fail "got: $got"
-[ "$(sql $server 'SELECT COUNT(*) FROM d.t')" = 2 ] || fail "the rows are not in the server"
-
-say "the server's own refusals arrive"
-error=$(mariadb --no-defaults -unobody -pwrong -h127.0.0.1 -P$node -e 'SELECT 1' 2>&1) && fail "a stranger got in"
-grep -q "1045 (28000): Access denied for user 'nobody'" <<<"$error" || fail "got: $error"
-say "a write that is killed is an error as from the server, and the session goes on"
 # killed PORT: what a client hears whose write is killed on the server.
 killed() {
   mariadb --no-defaults --force -uroot -h127.0.0.1 -P"$1" --batch --skip-column-names \
@@ -36,7 +18,32 @@ killed() {
   wait $client && fail "the client did not notice"
   cat "$SCRATCH/killed"
 }
-expected=$(killed $server) got=$(killed $node)
-[ "$got" = "$expected" ] || fail "the server says: $expected; the node: $got"
 
+promise() {
+  local error got expected
+  say "on $1"
+  shift
+  start_sandbox 23300 --nodes 1 "$@"
+  say "no server: the client is told, and told what to do"
+  kill "$(cat "$BOX/node1/server.pid")"
+  eventually 60 gone || fail "the server does not stop"
+  error=$(sql $node 'SELECT 1' 2>&1) && fail "a client was served without a server"
+  grep -q "1047.*cannot reach its server at 127.0.0.1:$server.*start the server" <<<"$error" || fail "got: $error"
+
+  start_sandbox 23300 --nodes 1 "$@"
+  say "with a server: the same node serves"
+  got=$(sql $node "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY, b TEXT);
+    INSERT INTO d.t VALUES (1,'one'),(2,'two'); BEGIN; DELETE FROM d.t; ROLLBACK; SELECT * FROM d.t; SELECT @@port")
+  [ "$got" = $'1\tone\n2\ttwo\n'$server ] || fail "got: $got"
+  [ "$(sql $server 'SELECT COUNT(*) FROM d.t')" = 2 ] || fail "the rows are not in the server"
+
+  say "the server's own refusals arrive"
+  error=$(mariadb --no-defaults -unobody -pwrong -h127.0.0.1 -P$node -e 'SELECT 1' 2>&1) && fail "a stranger got in"
+  grep -q "1045 (28000): Access denied for user 'nobody'" <<<"$error" || fail "got: $error"
+  say "a write that is killed is an error as from the server, and the session goes on"
+  expected=$(killed $server) got=$(killed $node)
+  [ "$got" = "$expected" ] || fail "the server says: $expected; the node: $got"
+  stop_sandbox
+}
+on_both_servers
 say "relay: passed"

@@ -2,7 +2,7 @@
 # The promise: `trireme sandbox` starts a cluster whose nodes tell the same, whose processes can be
 # killed and started again one by one, and stops it without a trace of a process.
 . "$(dirname "$0")/../lib.sh"
-port=24060
+port=24060 peers=24261 log=$BOX/node1/trireme.log
 build
 install mariadb-server mariadb-client curl
 
@@ -16,39 +16,44 @@ running() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/
 all_level() { for i in 1 2 3; do healthy $i || return 1; done; }
 all_tell_the_same() { [ "$(told 1)" = "$(told 2)" ] && [ "$(told 2)" = "$(told 3)" ]; }
 
-say "starting three servers and three nodes"
-start_sandbox $port
-all_level || fail "--detach returned before all nodes were level"
-all_tell_the_same || fail "the nodes tell different things: $(told 1) $(told 2) $(told 3)"
-for i in 1 2 3; do
-  [ "$(sql $((port + i)) 'SELECT @@server_id')" = $i ] || fail "node $i is not before server $i"
-  for file in server.sock data trireme.toml trireme.log server.log trireme.pid server.pid; do
-    [ -e "$BOX/node$i/$file" ] || fail "node$i/$file is missing"
-  done
-done
-
-say "what an idle node costs (CPU over 10 s, resident memory)"
 # ticks NODE: processor time it has used, in clock ticks.
 ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$BOX/node$1/trireme.pid")/stat"; }
-before=("" "$(ticks 1)" "$(ticks 2)" "$(ticks 3)")
-sleep 10
-for i in 1 2 3; do
-  role=$("$TRIREME" status 127.0.0.1:$((port + 100 + i)) | awk '/this node/ { print $1 }')
-  awk -v i=$i -v role="$role" -v ticks=$(($(ticks $i) - before[i])) -v hz="$(getconf CLK_TCK)" \
-    '/^VmRSS/ { printf "node %d (%s): %.1f %% of a core, %.1f MiB\n", i, role, ticks / hz * 10, $2 / 1024 }' \
-    "/proc/$(cat "$BOX/node$i/trireme.pid")/status"
-done
-
-say "strangers on a peer port: garbage, a frame without end, a node of another cluster"
-peers=$((port + 201)) log=$BOX/node1/trireme.log
 # refusals REASON: how often the log tells of it.
 refusals() { grep 'refused a connection' "$log" | grep -c "$1" || true; }
-for _ in 1 2 3; do
-  # The node may close while it is still being written to.
-  printf 'GET / HTTP/1.0\r\n\r\n' 2>/dev/null >"/dev/tcp/127.0.0.1/$peers" || true
-  printf '\xff\xff\xff\xff' 2>/dev/null >"/dev/tcp/127.0.0.1/$peers" || true
-done
-cat >"$SCRATCH/stranger.toml" <<END
+told_why() { grep -q 'belongs to cluster' "$SCRATCH/stranger.log"; }
+
+promise() {
+  local before role stranger status pids pid sandbox
+  say "on $1"
+  shift
+  say "starting three servers and three nodes"
+  start_sandbox $port "$@"
+  all_level || fail "--detach returned before all nodes were level"
+  all_tell_the_same || fail "the nodes tell different things: $(told 1) $(told 2) $(told 3)"
+  for i in 1 2 3; do
+    [ "$(sql $((port + i)) 'SELECT @@server_id')" = $i ] || fail "node $i is not before server $i"
+    for file in server.sock data trireme.toml trireme.log server.log trireme.pid server.pid; do
+      [ -e "$BOX/node$i/$file" ] || fail "node$i/$file is missing"
+    done
+  done
+
+  say "what an idle node costs (CPU over 10 s, resident memory)"
+  before=("" "$(ticks 1)" "$(ticks 2)" "$(ticks 3)")
+  sleep 10
+  for i in 1 2 3; do
+    role=$("$TRIREME" status 127.0.0.1:$((port + 100 + i)) | awk '/this node/ { print $1 }')
+    awk -v i=$i -v role="$role" -v ticks=$(($(ticks $i) - before[i])) -v hz="$(getconf CLK_TCK)" \
+      '/^VmRSS/ { printf "node %d (%s): %.1f %% of a core, %.1f MiB\n", i, role, ticks / hz * 10, $2 / 1024 }' \
+      "/proc/$(cat "$BOX/node$i/trireme.pid")/status"
+  done
+
+  say "strangers on a peer port: garbage, a frame without end, a node of another cluster"
+  for _ in 1 2 3; do
+    # The node may close while it is still being written to.
+    printf 'GET / HTTP/1.0\r\n\r\n' 2>/dev/null >"/dev/tcp/127.0.0.1/$peers" || true
+    printf '\xff\xff\xff\xff' 2>/dev/null >"/dev/tcp/127.0.0.1/$peers" || true
+  done
+  cat >"$SCRATCH/stranger.toml" <<END
 client.listen = "127.0.0.1:$((port + 50))"
 http.listen = "127.0.0.1:$((port + 150))"
 [cluster]
@@ -58,51 +63,53 @@ address = "127.0.0.1:$((port + 250))"
 listen = "127.0.0.1:$((port + 250))"
 directory = "$SCRATCH/stranger"
 END
-"$TRIREME" run --config "$SCRATCH/stranger.toml" 2>"$SCRATCH/stranger.log" &
-stranger=$!
-PIDS+=($stranger)
-told_why() { grep -q 'belongs to cluster' "$SCRATCH/stranger.log"; }
-eventually 10 told_why || fail "the stranger is not told why: $(cat "$SCRATCH/stranger.log")"
-# It goes on asking.
-sleep 3
-kill $stranger
-[ "$(refusals 'not a node')" = 1 ] && [ "$(refusals 'cluster .*another')" = 1 ] || fail "not logged once each: $(cat "$log")"
-[ "$(curl -s "http://127.0.0.1:$((port + 150))/health" -o /dev/null -w '%{http_code}')" != 200 ] || fail "the stranger is healthy"
-"$TRIREME" status 127.0.0.1:$((port + 101)) | grep -q 'last error .*refused' || fail "the status does not tell"
-all_level || fail "the cluster suffers"
+  "$TRIREME" run --config "$SCRATCH/stranger.toml" 2>"$SCRATCH/stranger.log" &
+  stranger=$!
+  PIDS+=($stranger)
+  eventually 10 told_why || fail "the stranger is not told why: $(cat "$SCRATCH/stranger.log")"
+  # It goes on asking.
+  sleep 3
+  kill $stranger
+  [ "$(refusals 'not a node')" = 1 ] && [ "$(refusals 'cluster .*another')" = 1 ] || fail "not logged once each: $(cat "$log")"
+  [ "$(curl -s "http://127.0.0.1:$((port + 150))/health" -o /dev/null -w '%{http_code}')" != 200 ] || fail "the stranger is healthy"
+  "$TRIREME" status 127.0.0.1:$((port + 101)) | grep -q 'last error .*refused' || fail "the status does not tell"
+  all_level || fail "the cluster suffers"
 
-say "killing two nodes: the third has no majority and says so"
-kill -9 "$(cat "$BOX/node1/trireme.pid")" "$(cat "$BOX/node2/trireme.pid")"
-eventually 10 unhealthy 3 || fail "node 3 still says $(health 3)"
-status=$("$TRIREME" status 127.0.0.1:$((port + 103))) && fail "trireme status does not fail"
-grep -q 'health *no majority' <<<"$status" || fail "no reason in: $status"
+  say "killing two nodes: the third has no majority and says so"
+  kill -9 "$(cat "$BOX/node1/trireme.pid")" "$(cat "$BOX/node2/trireme.pid")"
+  eventually 10 unhealthy 3 || fail "node 3 still says $(health 3)"
+  status=$("$TRIREME" status 127.0.0.1:$((port + 103))) && fail "trireme status does not fail"
+  grep -q 'health *no majority' <<<"$status" || fail "no reason in: $status"
 
-say "starting one of them again, by hand"
-"$TRIREME" run --config "$BOX/node1/trireme.toml" 2>>"$BOX/node1/trireme.log" &
-eventually 10 healthy 1 && eventually 10 healthy 3 || fail "no majority: $(health 1) $(health 3)"
+  say "starting one of them again, by hand"
+  "$TRIREME" run --config "$BOX/node1/trireme.toml" 2>>"$BOX/node1/trireme.log" &
+  eventually 10 healthy 1 && eventually 10 healthy 3 || fail "no majority: $(health 1) $(health 3)"
 
-say "killing a server, starting the sandbox again: what does not run is started"
-kill -9 "$(cat "$BOX/node3/server.pid")"
-start_sandbox $port >"$SCRATCH/again.log"
-all_level && eventually 10 all_tell_the_same || fail "not level after the second start"
-[ "$(sql $((port + 3)) 'SELECT @@server_id')" = 3 ] || fail "server 3 is not back"
+  say "killing a server, starting the sandbox again: what does not run is started"
+  kill -9 "$(cat "$BOX/node3/server.pid")"
+  start_sandbox $port "$@" >"$SCRATCH/again.log"
+  all_level && eventually 10 all_tell_the_same || fail "not level after the second start"
+  [ "$(sql $((port + 3)) 'SELECT @@server_id')" = 3 ] || fail "server 3 is not back"
 
-say "other options for the same directory are refused, and disturb nothing"
-start_sandbox $port --nodes 2 2>"$SCRATCH/refused.log" && fail "they are taken"
-grep -q 'other options' "$SCRATCH/refused.log" || fail "$(cat "$SCRATCH/refused.log")"
-all_level || fail "not level any more"
+  say "other options for the same directory are refused, and disturb nothing"
+  start_sandbox $port "$@" --nodes 2 2>"$SCRATCH/refused.log" && fail "they are taken"
+  grep -q 'other options' "$SCRATCH/refused.log" || fail "$(cat "$SCRATCH/refused.log")"
+  all_level || fail "not level any more"
 
-say "stopping it"
-pids=$(cat "$BOX"/node*/*.pid)
-"$TRIREME" sandbox stop --dir "$BOX"
-for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done
+  say "stopping it"
+  pids=$(cat "$BOX"/node*/*.pid)
+  "$TRIREME" sandbox stop --dir "$BOX"
+  for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done
 
-say "in the foreground it ends with a signal"
-"$TRIREME" sandbox --dir "$BOX" --port $port >"$SCRATCH/foreground.log" 2>&1 &
-sandbox=$!
-eventually 60 grep -q 'Ctrl-C' "$SCRATCH/foreground.log" || fail "$(cat "$SCRATCH/foreground.log")"
-pids=$(cat "$BOX"/node*/*.pid)
-kill -TERM $sandbox
-wait $sandbox || fail "it ended with $?: $(cat "$SCRATCH/foreground.log")"
-for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done
+  say "in the foreground it ends with a signal"
+  "$TRIREME" sandbox --dir "$BOX" --port $port "$@" >"$SCRATCH/foreground.log" 2>&1 &
+  sandbox=$!
+  eventually 60 grep -q 'Ctrl-C' "$SCRATCH/foreground.log" || fail "$(cat "$SCRATCH/foreground.log")"
+  pids=$(cat "$BOX"/node*/*.pid)
+  kill -TERM $sandbox
+  wait $sandbox || fail "it ended with $?: $(cat "$SCRATCH/foreground.log")"
+  for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done
+  rm -rf "$BOX"
+}
+on_both_servers
 say "sandbox: passed"

@@ -64,6 +64,8 @@ pub(super) enum SessionError {
     TooLong(Side),
     #[error("the server ended its connection before the transaction was decided")]
     ServerLost,
+    #[error("the server said what nobody had asked for; the node lost track of an answer")]
+    Unasked,
     #[error("{error}")]
     Response { error: Unexpected, sequence: u8 },
 }
@@ -171,7 +173,10 @@ impl Session {
             match speaker {
                 // Idle for too long, killed, shutting down: an ERR, and then it closes.
                 Speaker::Server => {
-                    debug!("the server speaks unasked");
+                    let head = channel::expect(&mut self.server, &mut self.client).await?;
+                    if !head.is_error() {
+                        return Err(SessionError::Unasked);
+                    }
                     channel::pass(&mut self.server, &mut self.client).await?;
                     self.client.flush().await?;
                 }
@@ -389,6 +394,10 @@ impl Session {
             SessionError::Answer(_) => {
                 self.tell(errno::HANDSHAKE, &error, ANSWER_SEQUENCE + 1)
                     .await
+            }
+            SessionError::Unasked => {
+                warn!("{error}");
+                self.tell(errno::MALFORMED_PACKET, &error, 0).await
             }
             SessionError::Response { sequence, .. } => {
                 warn!(%error, "lost track of the server's answer");

@@ -35,19 +35,24 @@ impl Daemon {
     pub(super) fn pid(&self) -> Option<Pid> {
         let text = fs::read_to_string(&self.pid_file).ok()?;
         let pid = text.trim().parse().ok().and_then(Pid::from_raw)?;
+        self.is(pid).then_some(pid)
+    }
+
+    /// Whether it runs, and with this id.
+    fn is(&self, pid: Pid) -> bool {
         let directory = Path::new("/proc").join(pid.to_string());
-        let started_in = fs::read_link(directory.join("cwd")).ok()?;
-        let arguments = fs::read(directory.join("cmdline")).ok()?;
-        let own = fs::canonicalize(&self.argument).ok()?;
-        let names_own = |argument: &[u8]| {
+        let (Ok(started_in), Ok(arguments), Ok(own)) = (
+            fs::read_link(directory.join("cwd")),
+            fs::read(directory.join("cmdline")),
+            fs::canonicalize(&self.argument),
+        ) else {
+            return false;
+        };
+        arguments.split(|byte| *byte == 0).any(|argument| {
             let value = argument.rsplit(|byte| *byte == b'=').next();
             let path = started_in.join(OsStr::from_bytes(value.unwrap_or_default()));
             fs::canonicalize(path).is_ok_and(|path| path == own)
-        };
-        arguments
-            .split(|byte| *byte == 0)
-            .any(names_own)
-            .then_some(pid)
+        })
     }
 
     /// Starts it in a process group of its own, so that a Ctrl-C here does not reach it.
@@ -75,11 +80,11 @@ impl Daemon {
             return Ok(true);
         };
         signal(pid, Signal::TERM)?;
-        if timeout(STOP_LIMIT, self.gone()).await.is_ok() {
+        if timeout(STOP_LIMIT, self.gone(pid)).await.is_ok() {
             return Ok(true);
         }
         signal(pid, Signal::KILL)?;
-        self.gone().await;
+        self.gone(pid).await;
         Ok(false)
     }
 
@@ -91,8 +96,9 @@ impl Daemon {
         lines[lines.len().saturating_sub(5)..].join("\n")
     }
 
-    async fn gone(&self) {
-        while self.pid().is_some() {
+    /// Waits for its end, which may come after that of its pid file.
+    async fn gone(&self, pid: Pid) {
+        while self.is(pid) {
             sleep(POLL).await;
         }
     }

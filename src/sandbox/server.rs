@@ -159,10 +159,15 @@ impl Program {
         command
     }
 
-    /// The server, small, with what Trireme needs of it.
+    /// The server, small, with what Trireme needs of it. None may be running in its place.
     pub(super) fn run(&self, place: &Place<'_>) -> io::Result<Command> {
         let mut command = self.command();
         let file = |name: &str| place.directory.join(name).display().to_string();
+        // A killed MySQL leaves its number here, which may be another process's by now.
+        match fs::remove_file(file("server.sock.lock")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         command.args([
             format!("--datadir={}", place.data().display()),
             format!("--socket={}", file("server.sock")),

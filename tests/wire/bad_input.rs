@@ -129,4 +129,11 @@ async fn a_word_of_the_server_that_nobody_asked_for() {
         .server(&packet(0, b"\xff\xbf\x0f#HY000The client was disconnected"))
         .await;
     assert_eq!(script.server_closes().await, b"");
+
+    let mut script = authenticated().await;
+    script.server_says(&packet(1, b"\x01")).await;
+    let said = script.node_closes().await;
+    let (sequence, number, message) = error(&said);
+    assert_eq!((sequence, number), (0, 1835));
+    assert!(message.contains("nobody had asked for"), "{message}");
 }
