@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
         address,
         members: arguments.collect(),
         directory: directory.join("log"),
+        reads_without_majority: false,
     };
     let fresh = u64::from(std::process::id()) | 1 << 40;
     let engine = Engine::start(settings, fresh.into()).await?;

@@ -1,5 +1,8 @@
 """A sandbox of three nodes, for the scripts that write through it. Its port is the script's first argument."""
 
+import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -86,13 +89,39 @@ def checksums(number):
         return dict(run(connection, "CHECKSUM TABLE " + ", ".join(names)))
 
 
-def expect_equal():
-    """Waits until the servers' tables are equal: a commit is applied elsewhere soon after."""
+def expect_equal(*numbers):
+    """Waits until these servers' tables, or all servers', are equal: a commit is applied elsewhere soon after."""
     deadline = time.time() + 10
     while True:
-        first, *others = [checksums(number) for number in NODES]
+        first, *others = [checksums(number) for number in numbers or NODES]
         if first and None not in first.values() and all(other == first for other in others):
             return len(first)
         if time.time() > deadline:
             sys.exit(f"FAILED: the servers differ: {first} {others}")
         time.sleep(0.05)
+
+
+def runs(pid):
+    """Whether a process has a thread left that holds its files: what its parent has not waited for yet has none."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            status = file.read()
+    except FileNotFoundError:
+        return False
+    return "\nState:\tZ" not in status or "\nThreads:\t1\n" not in status
+
+
+def kill(pid_file):
+    """Kills a process, and waits until it has gone."""
+    with open(pid_file) as file:
+        pid = int(file.read())
+    os.kill(pid, signal.SIGKILL)
+    os.remove(pid_file)
+    while runs(pid):
+        time.sleep(0.005)
+
+
+def start_again(sandbox):
+    started = subprocess.run(sandbox, capture_output=True, text=True, timeout=60)
+    if started.returncode:
+        sys.exit(f"FAILED: {started.stdout}{started.stderr}")

@@ -63,6 +63,8 @@ pub struct Cluster {
     pub listen: SocketAddr,
     /// Where it keeps its copy of the log.
     pub directory: PathBuf,
+    /// Whether clients may read, from what may be stale, while there is no majority.
+    pub reads_without_majority: bool,
 }
 
 /// Why a configuration cannot be used.
@@ -149,6 +151,7 @@ impl Cluster {
             members,
             listen,
             directory,
+            reads_without_majority,
         } = raw;
         let address = address.ok_or(ConfigError::Missing("cluster.address"))?;
         if let Some(member) = members.iter().find(|m| !is_host_and_port(m)) {
@@ -173,6 +176,7 @@ impl Cluster {
             members,
             listen: socket_address("cluster.listen", listen)?,
             directory,
+            reads_without_majority,
         })
     }
 }
@@ -236,6 +240,7 @@ struct RawCluster {
     members: Vec<String>,
     listen: String,
     directory: PathBuf,
+    reads_without_majority: bool,
 }
 
 impl Default for RawCluster {
@@ -246,6 +251,7 @@ impl Default for RawCluster {
             members: Vec::new(),
             listen: "0.0.0.0:4567".to_owned(),
             directory: "/var/lib/trireme".into(),
+            reads_without_majority: false,
         }
     }
 }
@@ -305,6 +311,7 @@ mod tests {
             "name",
             "members",
             "directory",
+            "reads_without_majority",
         ] {
             assert!(
                 EXAMPLE.lines().any(|l| l.starts_with(&format!("{key} = "))),

@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::{
     backend::{self, Captures, Schemas},
-    config::Config,
+    config::{Cluster, Config, Server},
     consensus::Engine,
     frontend::{self, Shared},
     replicator::Replicator,
@@ -30,62 +30,27 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
     let clients = listen(config.listen, "client.listen").await?;
     let http = listen(config.http_listen, "http.listen").await?;
     let _pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let log = match &config.cluster {
-        Some(cluster) => {
-            let engine = Engine::start(cluster.clone(), rand::random::<u64>().into()).await?;
-            Some(Arc::new(engine))
-        }
+    let member = match &config.cluster {
+        Some(cluster) => Some(Member::start(cluster, &config.server).await?),
         None => None,
     };
-    let captures = Arc::new(Captures::default());
-    let schemas = Arc::new(Schemas::new(config.server.clone()));
-    let replicator = log.as_ref().map(|log| {
-        let (log, server) = (log.clone(), config.server.clone());
-        Arc::new(Replicator::new(
-            log,
-            server,
-            captures.clone(),
-            schemas.clone(),
-        ))
-    });
     let source = status::Source {
-        captures: log.is_some().then(|| captures.clone()),
-        replicator: replicator.clone(),
-        cluster: config
-            .cluster
-            .as_ref()
-            .map(|c| c.name.clone())
-            .zip(log.clone()),
+        captures: member.as_ref().map(|member| member.captures.clone()),
+        replicator: member.as_ref().map(|member| member.replicator.clone()),
+        cluster: member.as_ref().map(|m| (m.name.clone(), m.log.clone())),
         last_error,
     };
-    let shared = log
-        .as_ref()
-        .zip(replicator.as_ref())
-        .map(|(log, replicator)| {
-            let server = config.server.clone();
-            Arc::new(Shared::new(
-                log.identity(),
-                server,
-                captures.clone(),
-                schemas,
-                replicator.clone(),
-            ))
-        });
-    let in_cluster = shared.is_some();
+    let shared = member.as_ref().map(|member| member.shared.clone());
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let failure = tokio::select! {
         () = frontend::serve(clients, config.clone(), shared) => None,
         () = status::serve(http, source) => None,
-        reason = failed(log.as_deref()) => Some(format!("the replicated log has failed: {reason}")),
-        failure = backend::capture(&config.server, rand::random(), &captures), if in_cluster => {
-            Some(failure.to_string())
-        }
-        failure = deliver(replicator.as_ref(), &captures) => Some(failure),
+        failure = failed(member.as_ref()) => Some(failure),
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
-    if let Some(log) = log {
-        log.stop().await;
+    if let Some(member) = member {
+        member.log.stop().await;
     }
     match failure {
         Some(reason) => bail!(reason),
@@ -101,21 +66,68 @@ async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn failed(log: Option<&Engine>) -> String {
-    match log {
-        Some(log) => log.failed().await,
+/// Waits until a node of a cluster must stop, and says why.
+async fn failed(member: Option<&Member>) -> String {
+    match member {
+        Some(member) => member.run().await,
         None => std::future::pending().await,
     }
 }
 
-/// Brings what the cluster commits to this node's server, once that is prepared.
-async fn deliver(replicator: Option<&Arc<Replicator>>, captures: &Captures) -> String {
-    match replicator {
-        Some(replicator) => {
-            captures.followed().await;
-            replicator.deliver().await.to_string()
+/// What a node of a cluster has that one alone has not.
+struct Member {
+    name: String,
+    server: Server,
+    log: Arc<Engine>,
+    captures: Arc<Captures>,
+    replicator: Arc<Replicator>,
+    shared: Arc<Shared>,
+}
+
+impl Member {
+    async fn start(cluster: &Cluster, server: &Server) -> anyhow::Result<Self> {
+        let engine = Engine::start(cluster.clone(), rand::random::<u64>().into()).await?;
+        let log = Arc::new(engine);
+        let captures = Arc::new(Captures::default());
+        let schemas = Arc::new(Schemas::new(server.clone()));
+        let replicator = Arc::new(Replicator::new(
+            log.clone(),
+            server.clone(),
+            captures.clone(),
+            schemas.clone(),
+        ));
+        let shared = Arc::new(Shared::new(
+            log.identity(),
+            server.clone(),
+            cluster.reads_without_majority,
+            captures.clone(),
+            schemas,
+            replicator.clone(),
+        ));
+        Ok(Self {
+            name: cluster.name.clone(),
+            server: server.clone(),
+            log,
+            captures,
+            replicator,
+            shared,
+        })
+    }
+
+    /// Captures what this node's clients commit, and brings what the cluster commits to its server, until
+    /// the node must stop; says why.
+    async fn run(&self) -> String {
+        let deliver = async {
+            self.captures.followed().await;
+            self.replicator.deliver().await
+        };
+        tokio::select! {
+            reason = self.log.failed() => format!("the replicated log has failed: {reason}"),
+            failure = backend::capture(&self.server, rand::random(), &self.captures) => {
+                failure.to_string()
+            }
+            failure = deliver => failure.to_string(),
         }
-        None => std::future::pending().await,
     }
 }
 

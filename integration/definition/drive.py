@@ -2,18 +2,17 @@
 
 import functools
 import itertools
-import os
 import random
 import re
-import signal
-import subprocess
 import sys
 import threading
 import time
 
 import pymysql
 
-from cluster import NODES, PORT, at_once, define, expect_equal, expect_positions, node, position, run, server
+from cluster import (
+    NODES, PORT, at_once, define, expect_equal, expect_positions, kill, node, position, run, server, start_again,
+)
 
 DEADLOCK, DENIED, EXISTS, SYNTAX, UNKNOWN = 1213, 1044, 1050, 1064, 1051
 
@@ -296,23 +295,6 @@ def crashes(rounds, box, *sandbox):
         expect_same_definitions()
     expect_equal()
     print(f"{rounds} crashes while something was defined ({outcomes}), and all is the same everywhere")
-
-
-def kill(pid_file):
-    """Kills a process, and waits until it has gone."""
-    with open(pid_file) as file:
-        pid = int(file.read())
-    os.kill(pid, signal.SIGKILL)
-    os.remove(pid_file)
-    # What nobody has waited for yet has no program any more.
-    while os.path.exists(f"/proc/{pid}/exe"):
-        time.sleep(0.005)
-
-
-def start_again(sandbox):
-    started = subprocess.run(sandbox, capture_output=True, text=True, timeout=60)
-    if started.returncode:
-        sys.exit(f"FAILED: {started.stdout}{started.stderr}")
 
 
 PARTS = {"kinds": kinds, "in_the_way": in_the_way, "meanwhile": meanwhile, "storm": storm, "crashes": crashes}

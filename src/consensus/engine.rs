@@ -6,13 +6,13 @@ use bytes::Bytes;
 use openraft::{SnapshotPolicy, async_runtime::watch::WatchReceiver};
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, mpsc},
+    sync::{Mutex, mpsc, watch},
     task::JoinSet,
 };
 use tracing::info;
 
 use super::{
-    Deliveries, ProposeError, Raft, ReplicatedLog, View, formation,
+    Deliveries, ProposeError, Raft, ReplicatedLog, View, formation, majority,
     proposer::Proposer,
     route::Route,
     state_machine::{Own, StateMachine},
@@ -50,6 +50,7 @@ pub struct Engine {
     state: StateMachine,
     route: Route,
     proposer: Proposer,
+    has_majority: watch::Receiver<bool>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -66,6 +67,7 @@ impl Engine {
             address,
             mut members,
             directory,
+            ..
         } = cluster;
         members.sort();
         let opened = LogStore::open(&directory, fresh).await;
@@ -108,6 +110,8 @@ impl Engine {
             formation::join(&joining, &peers, node, &address, &members).await;
         });
         tasks.spawn(report_leaders(route.clone()));
+        let (told, has_majority) = watch::channel(true);
+        tasks.spawn(majority::watch(route.clone(), told));
         Ok(Self {
             node,
             incarnation,
@@ -116,6 +120,7 @@ impl Engine {
             state,
             route,
             proposer,
+            has_majority,
             tasks: Mutex::new(tasks),
         })
     }
@@ -201,6 +206,10 @@ impl ReplicatedLog for Engine {
         let mut applied = self.state.applied();
         let reached = applied.wait_for(|id| id.is_some_and(|id| id.index >= index));
         let _ = reached.await.expect("the state outlives this call");
+    }
+
+    fn has_majority(&self) -> bool {
+        *self.has_majority.borrow()
     }
 
     fn view(&self) -> View {

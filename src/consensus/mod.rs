@@ -6,6 +6,7 @@
 mod deliveries;
 mod engine;
 mod formation;
+mod majority;
 mod once;
 mod proposer;
 mod route;
@@ -52,6 +53,10 @@ pub trait ReplicatedLog: Send + Sync + 'static {
     /// Waits until this node may deliver the entry at `index`.
     fn committed(&self, index: u64) -> impl Future<Output = ()> + Send;
 
+    /// Whether this node reaches a majority, known at once: two seconds after the last sign of one it does not,
+    /// and its start counts as a sign.
+    fn has_majority(&self) -> bool;
+
     /// What this node knows of the log and its members.
     fn view(&self) -> View;
 }
@@ -60,7 +65,10 @@ pub trait ReplicatedLog: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
     /// It was not sent to anybody and will never be delivered.
-    #[error("no quorum: this node does not reach a majority of its cluster")]
+    #[error(
+        "no quorum: this node does not reach a majority of its cluster; use another node, or start those \
+        that are down"
+    )]
     NoQuorum,
     /// It was sent, and may be delivered when there is a majority again.
     #[error("no quorum, outcome unknown: the cluster lost its majority while it took the entry in")]

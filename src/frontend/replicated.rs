@@ -180,6 +180,10 @@ impl Replicated {
             session.discard(source).await?;
             return Ok(Answer::deadlock());
         }
+        if let Some(refusal) = self.transactions.without_majority(class) {
+            session.discard(source).await?;
+            return Ok(refusal);
+        }
         if self.transactions.is_open() && commits_implicitly(class, session) {
             let answer = self.transactions.commit(session).await?;
             if answer.is_error() {

@@ -22,7 +22,7 @@ use crate::{
     id::{NodeId, TransactionId},
     protocol::{errno, response::Status},
     replicator::{Held, Outcome, Prepared, Refusal, Replicator, Seat},
-    sql::{self, Dialect},
+    sql::{self, Class, Dialect},
     write_set::Key,
 };
 
@@ -36,12 +36,14 @@ pub struct Shared {
     replicator: Arc<Replicator>,
     schemas: Arc<Schemas>,
     slots: Arc<Slots>,
+    reads_without_majority: bool,
 }
 
 impl Shared {
     pub fn new(
         (node, incarnation): (NodeId, u64),
         server: Server,
+        reads_without_majority: bool,
         captures: Arc<Captures>,
         schemas: Arc<Schemas>,
         replicator: Arc<Replicator>,
@@ -55,6 +57,7 @@ impl Shared {
             captures,
             replicator,
             slots: Arc::default(),
+            reads_without_majority,
         }
     }
 
@@ -135,6 +138,22 @@ impl Transactions {
     pub(super) fn may_write(&self, text: &[u8], dialect: Dialect) -> bool {
         let names = self.shared.captures.functions.names();
         sql::names_one_of(text, dialect, &names)
+    }
+
+    /// The answer to a statement that must not run, since there is no majority.
+    pub(super) fn without_majority(&self, class: Class) -> Option<Answer> {
+        let Shared {
+            replicator,
+            reads_without_majority,
+            ..
+        } = &*self.shared;
+        let needs_one = match class {
+            Class::Write | Class::Definition | Class::Administration => true,
+            Class::Read | Class::Begin { .. } => !reads_without_majority,
+            _ => false,
+        };
+        let lacking = needs_one.then(|| replicator.majority().err())?;
+        lacking.map(|error| refusal(&error.into()))
     }
 
     /// Runs a definition, where no transaction is open, when it is alone in the cluster.
@@ -259,6 +278,10 @@ impl Transactions {
             return commit_reads(session, id).await;
         }
         let shared = self.shared.clone();
+        if let Err(error) = shared.replicator.majority() {
+            abandon(session, id).await?;
+            return Ok(refusal(&error.into()));
+        }
         let slot = match self.slot().await {
             Ok(slot) => slot,
             Err(error) => {

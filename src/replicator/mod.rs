@@ -193,6 +193,18 @@ impl Replicator {
         (!*self.is_synced.borrow()).then_some(reason)
     }
 
+    /// Why nothing can be committed now, if so.
+    ///
+    /// # Errors
+    /// [`ProposeError::NoQuorum`].
+    pub fn majority(&self) -> Result<(), ProposeError> {
+        if self.log.has_majority() {
+            Ok(())
+        } else {
+            Err(ProposeError::NoQuorum)
+        }
+    }
+
     /// Takes in a transaction that its session is about to prepare.
     pub fn prepare(&self, held: Held) -> Prepared {
         Prepared::new(held, self.server.clone())

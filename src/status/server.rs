@@ -95,7 +95,7 @@ impl<L: ReplicatedLog> Source<L> {
         if let Some(problem) = captures.and_then(|captures| captures.problem()) {
             return Some(problem.to_owned());
         }
-        let Some(index) = log.read_index().await else {
+        let Some(index) = log.read_index().await.filter(|_| log.has_majority()) else {
             let formed = !log.view().members.is_empty();
             let problem = if formed {
                 "no majority: this node does not reach enough members; start them, or repair the network"

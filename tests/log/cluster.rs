@@ -56,6 +56,7 @@ impl Cluster {
             address: self.addresses[node].to_string(),
             members: self.addresses.iter().map(ToString::to_string).collect(),
             directory: self.scratch.path().join(node.to_string()),
+            reads_without_majority: false,
         }
     }
 

@@ -1,0 +1,213 @@
+"""What nodes do while others are killed: see run.sh."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pymysql
+
+from cluster import NODES, PORT, at_once, define, expect_equal, kill, node, run, server, start_again
+
+NO_QUORUM, UNDECIDED, DEADLOCK = 1047, 1180, 1213
+LOST = (2006, 2013, 2003, 0)
+# Within this others must write on when a node was killed (s).
+RESUME = 3
+
+
+def roles():
+    """Which nodes lead, and which follow."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 101}/status", timeout=5) as answer:
+        members = json.load(answer)["cluster"]["members"]
+    numbers = {role: [] for role in ("leader", "follower")}
+    for member in members:
+        numbers[member["role"]].append(int(member["address"].rsplit(":", 1)[1]) - PORT - 200)
+    return numbers
+
+
+def one_killed(role, box, *sandbox):
+    """Nine clients write while a node is killed: what was acknowledged is there, and others write on at once."""
+    define("DROP DATABASE IF EXISTS one", "CREATE DATABASE one",
+           "CREATE TABLE one.t (id BIGINT PRIMARY KEY, client INT)", "CREATE TABLE one.hot (id INT PRIMARY KEY, v INT)",
+           "INSERT INTO one.hot VALUES (0, 0), (1, 0), (2, 0)")
+    victim = roles()[role][0]
+    others = [number for number in NODES if number != victim]
+    acknowledged, counts = {}, {"commits": 0, "deadlocks": 0}
+    over = threading.Event()
+
+    def client(at):
+        number = NODES[at % 3]
+        connection = node(number, database="one", read_timeout=20)
+        serial = at
+        while not over.is_set():
+            serial += 9
+            try:
+                run(connection, f"INSERT INTO t VALUES ({serial}, {at})")
+                if serial // 9 % 4 == 0:
+                    run(connection, f"UPDATE hot SET v = v + 1 WHERE id = {serial // 36 % 3}")
+                connection.commit()
+                acknowledged[serial] = (number, time.monotonic())
+            except pymysql.err.MySQLError as error:
+                if error.args[0] == DEADLOCK:
+                    counts["deadlocks"] += 1
+                    connection.rollback()
+                elif number == victim and error.args[0] in LOST:
+                    return
+                else:
+                    raise
+
+    def killer():
+        time.sleep(3)
+        kill(f"{box}/node{victim}/trireme.pid")
+        killed.append(time.monotonic())
+        time.sleep(5)
+        over.set()
+
+    killed = []
+    at_once(8, killer, *[lambda at=at: client(at) for at in range(9)])
+    [killed] = killed
+    gaps = {}
+    for number in others:
+        times = sorted(at for by, at in acknowledged.values() if by == number)
+        pairs = [pair for pair in zip(times, times[1:]) if pair[1] >= killed]
+        if not pairs:
+            sys.exit(f"FAILED: node {number} commits nothing any more")
+        gaps[number] = max(second - first for first, second in pairs)
+    expect_equal(*others)
+    for number in others:
+        with server(number) as connection:
+            there = {row[0] for row in run(connection, "SELECT id FROM one.t")}
+        if lost := set(acknowledged) - there:
+            sys.exit(f"FAILED: server {number} lacks {len(lost)} rows that were acknowledged: {sorted(lost)[:5]}")
+    start_again(sandbox)
+    with node(victim, autocommit=True, database="one") as connection:
+        run(connection, "INSERT INTO t VALUES (-1, 0)")
+    expect_equal()
+    longest = max(gaps.values())
+    print(f"the {role} was killed among {len(acknowledged)} commits ({counts['deadlocks']} deadlocks): the others "
+          f"committed nothing for {longest:.2f} s at most, all that was acknowledged is there, and it caught up")
+    if longest > RESUME:
+        sys.exit(f"FAILED: more than {RESUME} s")
+
+
+def attempt(connection, *statements):
+    """What a client hears: 0, or the error's number; and after how long (s)."""
+    before = time.monotonic()
+    try:
+        run(connection, *statements)
+        result = 0
+    except pymysql.err.MySQLError as error:
+        result = error.args[0]
+    return result, time.monotonic() - before
+
+
+def expect_alone(number):
+    """Waits until a node knows that it is alone, and refuses without asking anybody."""
+    deadline = time.monotonic() + 10
+    while True:
+        with node(number, autocommit=True) as connection:
+            result, seconds = attempt(connection, "CREATE DATABASE refused")
+        if result == NO_QUORUM and seconds < 0.1:
+            return
+        if time.monotonic() > deadline:
+            sys.exit(f"FAILED: node {number} does not know that it is alone: {result} after {seconds} s")
+        time.sleep(0.05)
+
+
+def two_killed(box, *sandbox):
+    """A node that is left alone refuses, at once and by name, and its sessions go on when the others are back."""
+    define("DROP DATABASE IF EXISTS two", "CREATE DATABASE two", "CREATE TABLE two.t (id INT PRIMARY KEY, v INT)",
+           "INSERT INTO two.t VALUES (1, 0), (2, 0), (3, 0)")
+    expect_equal()
+    idle = node(3, database="two", autocommit=True)
+    inside = node(3, database="two")
+    reader = node(3, database="two")
+    run(inside, "UPDATE t SET v = 1 WHERE id = 1")
+    run(reader, "SELECT * FROM t")
+    for number in (1, 2):
+        kill(f"{box}/node{number}/trireme.pid")
+    # The first to write may have been sent to a leader that is gone, or be taken in by one that is alone.
+    first = node(3, database="two", autocommit=True)
+    result, seconds = attempt(first, "UPDATE t SET v = 2 WHERE id = 2")
+    if result not in (NO_QUORUM, UNDECIDED) or seconds > 3:
+        sys.exit(f"FAILED: the first write: {result} after {seconds} s")
+    expect_alone(3)
+    slowest = seconds
+    for expected, connection, statement in (
+        (NO_QUORUM, idle, "SELECT 1"),
+        (NO_QUORUM, idle, "UPDATE t SET v = 3 WHERE id = 3"),
+        (NO_QUORUM, idle, "CREATE TABLE u (a INT)"),
+        (NO_QUORUM, idle, "CREATE USER somebody"),
+        (NO_QUORUM, idle, "BEGIN"),
+        (0, idle, "SET @a = 1"),
+        (0, idle, "SHOW VARIABLES LIKE 'port'"),
+        (0, idle, "ROLLBACK"),
+        (NO_QUORUM, inside, "UPDATE t SET v = 1 WHERE id = 3"),
+        (NO_QUORUM, inside, "COMMIT"),
+        (NO_QUORUM, reader, "SELECT * FROM t"),
+        (0, reader, "COMMIT"),
+    ):
+        result, seconds = attempt(connection, statement)
+        slowest = max(slowest, seconds)
+        if result != expected:
+            sys.exit(f"FAILED: {statement}: {result} and not {expected}")
+    start_again(sandbox)
+    deadline = time.monotonic() + 10
+    while (result := attempt(idle, "UPDATE t SET v = 4 WHERE id = 3")[0]) != 0:
+        if time.monotonic() > deadline:
+            sys.exit(f"FAILED: {result} although there is a majority again")
+        time.sleep(0.05)
+    for connection in (inside, reader):
+        run(connection, "INSERT INTO t VALUES (LAST_INSERT_ID() + CONNECTION_ID() + 100, 5)")
+        connection.commit()
+    expect_equal()
+    rows = dict(run(node(1), "SELECT id, v FROM two.t WHERE id < 100"))
+    # What became of the first write was unknown; nothing else is.
+    if rows.pop(2) not in (0, 2) or rows != {1: 0, 3: 4}:
+        sys.exit(f"FAILED: {rows}")
+    print(f"without a majority every client was told within {slowest:.2f} s, and its session went on afterwards")
+
+
+def reads(box, *sandbox):
+    """By its configuration a node lets clients read while it is alone, and nothing else."""
+    define("DROP DATABASE IF EXISTS three", "CREATE DATABASE three", "CREATE TABLE three.t (id INT PRIMARY KEY)",
+           "INSERT INTO three.t VALUES (1)")
+    expect_equal()
+    kill(f"{box}/node3/trireme.pid")
+    with open(f"{box}/node3/trireme.toml") as file:
+        configuration = file.read()
+    path = f"{box}/node3/reads.toml"
+    with open(path, "w") as file:
+        file.write(configuration + "reads_without_majority = true\n")
+    with open(f"{box}/node3/trireme.log", "a") as log:
+        reading = subprocess.Popen([sandbox[0], "run", "--config", path], stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                connection = node(3, autocommit=True, database="three")
+                break
+            except pymysql.err.MySQLError:
+                if time.monotonic() > deadline:
+                    sys.exit("FAILED: the node does not serve")
+                time.sleep(0.1)
+        for number in (1, 2):
+            kill(f"{box}/node{number}/trireme.pid")
+        expect_alone(3)
+        for expected, statement in ((0, "SELECT * FROM t"), (0, "BEGIN"), (0, "SELECT * FROM t FOR UPDATE"),
+                                    (NO_QUORUM, "DELETE FROM t"), (0, "COMMIT"), (NO_QUORUM, "CREATE TABLE u (a INT)")):
+            result, _ = attempt(connection, statement)
+            if result != expected:
+                sys.exit(f"FAILED: {statement}: {result} and not {expected}")
+    finally:
+        reading.terminate()
+        reading.wait(10)
+    start_again(sandbox)
+    expect_equal()
+    print("a node that may reads while it is alone, and does not write")
+
+
+PARTS = {"one_killed": one_killed, "two_killed": two_killed, "reads": reads}
+PARTS[sys.argv[2]](*sys.argv[3:])
