@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts a three-node cluster on stock MariaDB servers, shows it working, and stays until Ctrl-C.
+# Starts a three-node cluster on stock MariaDB servers, with HAProxy before it, shows it working, and stays until Ctrl-C.
 # With --check it ends after the show.
 . "$(dirname "$0")/lib.sh"
 port=23060
@@ -7,10 +7,10 @@ status() { "$TRIREME" status 127.0.0.1:$((port + 100 + $1)); }
 leader() { status "$1" | awk '/leader/ { print $3 }'; }
 
 say "installing what is missing"
-install mariadb-server mariadb-client
+install mariadb-server mariadb-client haproxy
 say "building Trireme"
 build
-say "starting three servers, and a node beside each"
+say "starting three servers, a node beside each, and HAProxy before them"
 start_sandbox $port
 say "the cluster, as node 2 sees it"
 status 2
@@ -39,14 +39,14 @@ kill -9 "$(cat "$BOX/node$victim/trireme.pid")"
 led_by_another() { [ -n "$(leader $other)" ] && [ "$(leader $other)" != "$old" ] && status $other >/dev/null; }
 eventually 10 led_by_another || fail "no new leader: $(status $other)"
 status $other
-say "writing on, on node $other"
-sql $((port + other)) "INSERT INTO shop.stock VALUES ('item 4', 10)"
+say "writing on, through HAProxy, which finds a node that lives"
+sql $port "INSERT INTO shop.stock VALUES ('item 4', 10)"
 say "starting node $victim again: it catches up"
 start_sandbox $port >/dev/null
 status $victim
 eventually 5 everywhere "$(rows $other)" || fail "node $victim lacks what was committed: $(rows $victim)"
 say "  node $victim: $(rows $victim)"
-say "connect with: mariadb -uroot -h127.0.0.1 -P$((port + 1))   (or +2, +3)"
+say "connect with: mariadb -uroot -h127.0.0.1 -P$port   (HAProxy; the nodes are on $((port + 1)) to $((port + 3)))"
 [ "${1:-}" = --check ] && exit 0
 say "Ctrl-C ends everything and removes its files"
 sleep infinity &

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 port=24060 peers=24261 log=$BOX/node1/trireme.log
 build
-install mariadb-server mariadb-client curl
+install mariadb-server mariadb-client curl haproxy
 
 # health NODE: the HTTP code of its verdict.
 health() { curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$((port + 100 + $1))/health" || true; }
@@ -20,6 +20,12 @@ all_tell_the_same() { [ "$(told 1)" = "$(told 2)" ] && [ "$(told 2)" = "$(told 3
 ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$BOX/node$1/trireme.pid")/stat"; }
 # refusals REASON: how often the log tells of it.
 refusals() { grep 'refused a connection' "$log" | grep -c "$1" || true; }
+# served N…: whether these nodes, and no others, serve clients of HAProxy.
+served() {
+  local nodes
+  nodes=$(for _ in 1 2 3 4 5 6; do sql $port 'SELECT @@server_id' || echo none; done 2>&1 | sort -u)
+  [ "$(echo $nodes)" = "$*" ]
+}
 told_why() { grep -q 'belongs to cluster' "$SCRATCH/stranger.log"; }
 
 promise() {
@@ -36,6 +42,9 @@ promise() {
       [ -e "$BOX/node$i/$file" ] || fail "node$i/$file is missing"
     done
   done
+
+  say "clients of HAProxy come to every node"
+  eventually 10 served 1 2 3 || fail "HAProxy does not use all of them: $(cat "$BOX/haproxy.log")"
 
   say "what an idle node costs (CPU over 10 s, resident memory)"
   before=("" "$(ticks 1)" "$(ticks 2)" "$(ticks 3)")
@@ -80,10 +89,12 @@ END
   eventually 10 unhealthy 3 || fail "node 3 still says $(health 3)"
   status=$("$TRIREME" status 127.0.0.1:$((port + 103))) && fail "trireme status does not fail"
   grep -q 'health *no majority' <<<"$status" || fail "no reason in: $status"
+  ! sql $port 'SELECT 1' 2>/dev/null || fail "HAProxy gives clients to a node without a majority"
 
   say "starting one of them again, by hand"
   "$TRIREME" run --config "$BOX/node1/trireme.toml" 2>>"$BOX/node1/trireme.log" &
   eventually 10 healthy 1 && eventually 10 healthy 3 || fail "no majority: $(health 1) $(health 3)"
+  eventually 10 served 1 3 || fail "HAProxy does not use those that run: $(cat "$BOX/haproxy.log")"
 
   say "killing a server, starting the sandbox again: what does not run is started"
   kill -9 "$(cat "$BOX/node3/server.pid")"
@@ -97,7 +108,7 @@ END
   all_level || fail "not level any more"
 
   say "stopping it"
-  pids=$(cat "$BOX"/node*/*.pid)
+  pids=$(cat "$BOX"/node*/*.pid "$BOX/haproxy.pid")
   "$TRIREME" sandbox stop --dir "$BOX"
   for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done
 
@@ -105,7 +116,7 @@ END
   "$TRIREME" sandbox --dir "$BOX" --port $port "$@" >"$SCRATCH/foreground.log" 2>&1 &
   sandbox=$!
   eventually 60 grep -q 'Ctrl-C' "$SCRATCH/foreground.log" || fail "$(cat "$SCRATCH/foreground.log")"
-  pids=$(cat "$BOX"/node*/*.pid)
+  pids=$(cat "$BOX"/node*/*.pid "$BOX/haproxy.pid")
   kill -TERM $sandbox
   wait $sandbox || fail "it ended with $?: $(cat "$SCRATCH/foreground.log")"
   for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done

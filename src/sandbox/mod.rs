@@ -1,5 +1,6 @@
 //! A cluster on one machine to try things on: stock servers, and a node process beside each.
 
+mod balancer;
 mod process;
 mod server;
 
@@ -13,6 +14,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use futures::future::try_join_all;
 use tokio::{
+    net::TcpStream,
     process::Command,
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep},
@@ -42,8 +44,8 @@ pub struct Options {
     /// Where everything is kept; a sandbox that is there already is started again.
     #[arg(long, value_name = "DIR", default_value = "trireme-sandbox")]
     dir: PathBuf,
-    /// Node i takes clients on PORT+i, HTTP on PORT+100+i, its peers on PORT+200+i; its server
-    /// listens on PORT+300+i. Below 32768 no outgoing connection has taken one of them.
+    /// HAProxy, if it is installed, takes clients for any node on PORT. Node i takes clients on PORT+i,
+    /// HTTP on PORT+100+i, its peers on PORT+200+i; its server listens on PORT+300+i. Below 32768 no outgoing connection has taken one of them.
     #[arg(long, default_value_t = 23060, value_parser = clap::value_parser!(u16).range(1..=65000))]
     port: u16,
     /// Have the servers flush every commit to disk themselves, too.
@@ -81,12 +83,13 @@ pub async fn start(options: Options) -> anyhow::Result<()> {
         }
     };
     tokio::pin!(stopping);
+    let balancer = balancer::daemon(&directory);
     let pairs: Vec<_> = (1..=options.nodes)
         .map(|number| Pair::new(&directory, options.port, number))
         .collect();
     let mut started = Vec::new();
     let outcome = tokio::select! {
-        outcome = run(&options, &pairs, &mut started) => outcome,
+        outcome = run(&options, &pairs, &balancer, &mut started) => outcome,
         () = &mut stopping => Err(anyhow::anyhow!("stopped while it was starting")),
     };
     if let Err(error) = outcome {
@@ -124,6 +127,7 @@ pub async fn stop(directory: &Path) -> anyhow::Result<()> {
     if pairs.is_empty() {
         bail!("{}", missing());
     }
+    end(&balancer::daemon(&directory)).await?;
     // Servers last: a node that stops still needs its own.
     for pair in &pairs {
         end(&pair.node).await?;
@@ -146,6 +150,7 @@ async fn end(daemon: &Daemon) -> anyhow::Result<()> {
 async fn run<'a>(
     options: &Options,
     pairs: &'a [Pair],
+    balancer: &'a Daemon,
     started: &mut Vec<Started<'a>>,
 ) -> anyhow::Result<()> {
     let program = Program::find(options.server.as_deref()).await?;
@@ -181,6 +186,7 @@ async fn run<'a>(
     for pair in pairs {
         wait_for(&pair.node, async || pair.problem().await, started, deadline).await?;
     }
+    let balanced = balance(options.port, pairs, balancer, started, deadline).await?;
     let client = match program.family {
         Family::MariaDb => "mariadb",
         Family::MySql => "mysql",
@@ -193,7 +199,34 @@ async fn run<'a>(
             pair.http()
         );
     }
+    if balanced {
+        let port = options.port;
+        println!("any node, through HAProxy: {client} -uroot -h127.0.0.1 -P{port}");
+    }
     Ok(())
+}
+
+/// Starts a balancer before the nodes, if there is one; says so.
+async fn balance<'a>(
+    port: u16,
+    pairs: &[Pair],
+    balancer: &'a Daemon,
+    started: &mut Vec<Started<'a>>,
+    deadline: Instant,
+) -> anyhow::Result<bool> {
+    let Some(program) = balancer::installed() else {
+        return Ok(false);
+    };
+    if balancer.pid().is_none() {
+        let command = balancer::run(program.as_os_str(), balancer, port, pairs)?;
+        started.push(balancer.start(command)?);
+    }
+    let listens = async || {
+        let connected = TcpStream::connect(("127.0.0.1", port)).await;
+        connected.map(|_| ()).map_err(|error| error.to_string())
+    };
+    wait_for(balancer, listens, started, deadline).await?;
+    Ok(true)
 }
 
 /// Asks again and again for the daemon's problem, until it has none or cannot lose it.

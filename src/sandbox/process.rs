@@ -1,6 +1,7 @@
 //! Processes that outlive whoever has started them, known by their pid files.
 
 use std::{
+    env,
     ffi::OsStr,
     fs::{self, File, OpenOptions},
     io,
@@ -19,6 +20,8 @@ use tokio::{
 
 /// How long a process may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// Where servers are besides in PATH, which is not everybody's.
+const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/libexec", "/usr/local/sbin"];
 const POLL: Duration = Duration::from_millis(50);
 
 /// A process that writes its id into a file, and has the path of something of its own among its
@@ -132,6 +135,18 @@ impl Started<'_> {
         }
         Ok(())
     }
+}
+
+/// The first of these programs that is installed.
+pub(super) fn find<const N: usize>(names: [&str; N]) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = env::split_paths(&path)
+        .chain(SYSTEM_DIRECTORIES.map(PathBuf::from))
+        .collect();
+    let places = names
+        .iter()
+        .flat_map(|name| directories.iter().map(move |d| d.join(name)));
+    places.into_iter().find(|path| path.is_file())
 }
 
 /// Opens a file to write on at its end.

@@ -1,7 +1,7 @@
 //! A stock server's command, and how to make a data directory for it.
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -9,11 +9,10 @@ use std::{
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
-use super::process::append;
+use super::process::{append, find};
 
-/// The servers that are looked for when none is named, and where besides in PATH.
+/// The servers that are looked for when none is named.
 const NAMES: [&str; 2] = ["mariadbd", "mysqld"];
-const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/libexec", "/usr/local/sbin"];
 
 /// On MySQL, root may otherwise log in over TCP only where 127.0.0.1 resolves to localhost.
 const MYSQL_ACCOUNTS: &str = "CREATE USER root@'127.0.0.1';\n\
@@ -221,14 +220,7 @@ fn split(mut words: Vec<String>) -> anyhow::Result<(Vec<String>, Vec<String>)> {
 }
 
 fn installed() -> anyhow::Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let directories: Vec<_> = env::split_paths(&path)
-        .chain(SYSTEM_DIRECTORIES.map(PathBuf::from))
-        .collect();
-    let places = NAMES
-        .iter()
-        .flat_map(|name| directories.iter().map(move |d| d.join(name)));
-    places.into_iter().find(|path| path.is_file()).context(
+    find(NAMES).context(
         "there is neither mariadbd nor mysqld here: install mariadb-server, or name one with --server",
     )
 }

@@ -95,16 +95,19 @@ impl<L: ReplicatedLog> Source<L> {
         if let Some(problem) = captures.and_then(|captures| captures.problem()) {
             return Some(problem.to_owned());
         }
-        let Some(index) = log.read_index().await.filter(|_| log.has_majority()) else {
-            let formed = !log.view().members.is_empty();
-            let problem = if formed {
-                "no majority: this node does not reach enough members; start them, or repair the network"
-            } else {
-                "the cluster has not formed: every configured member has to run for the first time"
-            };
+        if log.view().members.is_empty() {
+            let problem =
+                "the cluster has not formed: every configured member has to run for the first time";
             return Some(problem.to_owned());
-        };
-        if timeout(LEVEL_LIMIT, log.committed(index)).await.is_err() {
+        }
+        if !log.has_majority() {
+            let problem = "no majority: this node does not reach enough members; start them, or repair the network";
+            return Some(problem.to_owned());
+        }
+        // While a new leader is being elected there is no such index, and nothing to worry about.
+        if let Some(index) = log.read_index().await
+            && timeout(LEVEL_LIMIT, log.committed(index)).await.is_err()
+        {
             let delivered = log.view().committed;
             let problem =
                 format!("catching up: it has delivered {delivered} of {index} log entries");

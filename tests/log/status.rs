@@ -8,7 +8,10 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use trireme::status::{self, LastError, Role, Source, Status};
+use trireme::{
+    consensus::ReplicatedLog,
+    status::{self, LastError, Role, Source, Status},
+};
 
 use crate::cluster::{Cluster, LIMIT};
 
@@ -95,6 +98,26 @@ async fn a_node_is_healthy_while_it_has_a_majority() {
 
     cluster.start(1).await;
     port.wait_for_health("200 ok").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_healthy_while_a_leader_is_elected() {
+    let mut cluster = Cluster::started(3).await;
+    let leader = cluster.node(0).view().leader.unwrap();
+    let led = |node: &usize| cluster.node(*node).identity().0 == leader;
+    let old = (0..3).find(led).unwrap();
+    let port = Port::of(&cluster, (old + 1) % 3).await;
+    cluster.stop(old).await;
+    let elected = async {
+        loop {
+            assert_eq!(port.health().await, "200 ok");
+            let now = port.status().await.cluster.unwrap().leader;
+            if now.is_some_and(|now| now != leader.to_string()) {
+                return;
+            }
+        }
+    };
+    timeout(LIMIT, elected).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
