@@ -5,8 +5,10 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 passed=0 failed=0
 check() {
+  local since=$SECONDS
   printf '\n-- %s\n' "$*"
   if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); printf 'FAILED: %s\n' "$*"; fi
+  printf -- '-- after %d s\n' $((SECONDS - since))
 }
 check cargo fmt --check
 check cargo clippy --locked --all-targets -- -D warnings

@@ -41,7 +41,7 @@ promise() {
   start_sandbox $port --nodes 1 --durable "$@" >/dev/null
   fill $plain
   say "$server: three nodes / one plain server (transactions/s, $(nproc) cores):" \
-    "oltp_write_only $(ratio "$writes" "$(bench $plain 8 oltp_write_only)")," \
+    "oltp_write_only $(ratio "$writes" "$(bench $plain 5 oltp_write_only)")," \
     "oltp_point_select $(ratio "$reads" "$(bench $plain 5 oltp_point_select)")"
   stop_sandbox
 }

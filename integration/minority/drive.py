@@ -62,11 +62,11 @@ def one_killed(role, box, *sandbox):
         time.sleep(3)
         kill(f"{box}/node{victim}/trireme.pid")
         killed.append(time.monotonic())
-        time.sleep(5)
+        time.sleep(3)
         over.set()
 
     killed = []
-    at_once(8, killer, *[lambda at=at: client(at) for at in range(9)])
+    at_once(6, killer, *[lambda at=at: client(at) for at in range(9)])
     [killed] = killed
     gaps = {}
     for number in others:

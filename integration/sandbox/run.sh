@@ -46,13 +46,13 @@ promise() {
   say "clients of HAProxy come to every node"
   eventually 10 served 1 2 3 || fail "HAProxy does not use all of them: $(cat "$BOX/haproxy.log")"
 
-  say "what an idle node costs (CPU over 10 s, resident memory)"
+  say "what an idle node costs (CPU over 5 s, resident memory)"
   before=("" "$(ticks 1)" "$(ticks 2)" "$(ticks 3)")
-  sleep 10
+  sleep 5
   for i in 1 2 3; do
     role=$("$TRIREME" status 127.0.0.1:$((port + 100 + i)) | awk '/this node/ { print $1 }')
     awk -v i=$i -v role="$role" -v ticks=$(($(ticks $i) - before[i])) -v hz="$(getconf CLK_TCK)" \
-      '/^VmRSS/ { printf "node %d (%s): %.1f %% of a core, %.1f MiB\n", i, role, ticks / hz * 10, $2 / 1024 }' \
+      '/^VmRSS/ { printf "node %d (%s): %.1f %% of a core, %.1f MiB\n", i, role, ticks / hz * 20, $2 / 1024 }' \
       "/proc/$(cat "$BOX/node$i/trireme.pid")/status"
   done
 
