@@ -23,7 +23,7 @@ fill() {
 ratio() { awk -v here="$1" -v there="$2" 'BEGIN { printf "%.0f / %.0f = %.2f", here, there, here / there }'; }
 
 promise() {
-  local server=$1 nodes=$((port + 1)),$((port + 2)),$((port + 3)) plain=$((port + 301)) mixed writes reads
+  local server=$1 nodes=$((port + 1)),$((port + 2)),$((port + 3)) plain=$((port + 301)) mixed writes reads plain_writes plain_reads
   shift
   say "$server: starting three servers and nodes"
   start_sandbox $port --nodes 3 "$@" >/dev/null
@@ -40,9 +40,10 @@ promise() {
   say "$server: starting one server as durable as the nodes' log"
   start_sandbox $port --nodes 1 --durable "$@" >/dev/null
   fill $plain
+  plain_writes=$(bench $plain 5 oltp_write_only)
+  plain_reads=$(bench $plain 5 oltp_point_select)
   say "$server: three nodes / one plain server (transactions/s, $(nproc) cores):" \
-    "oltp_write_only $(ratio "$writes" "$(bench $plain 5 oltp_write_only)")," \
-    "oltp_point_select $(ratio "$reads" "$(bench $plain 5 oltp_point_select)")"
+    "oltp_write_only $(ratio "$writes" "$plain_writes"), oltp_point_select $(ratio "$reads" "$plain_reads")"
   stop_sandbox
 }
 on_both_servers
