@@ -76,6 +76,13 @@ eventually() {
   done
 }
 
+# ended PID: whether a process has no thread left that holds its files; its parent may not have waited for it.
+ended() {
+  local state
+  state=$(grep -E '^(State|Threads):' "/proc/$1/status" 2>/dev/null) || return 0
+  [[ $state == *'Z (zombie)'*Threads:$'\t'1 ]]
+}
+
 # start_sandbox PORT [OPTION…]: stock servers and nodes with their files in $BOX, as `trireme sandbox` lays them out.
 start_sandbox() {
   local port=$1; shift

@@ -7,8 +7,6 @@ build
 (cd "$ROOT" && cargo build --locked --quiet --examples)
 install mariadb-server mariadb-client python3-pymysql
 
-not_running() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
-
 promise() {
   local server=$1 binlog=mariadb-binlog node id left
   [ "$server" = MariaDB ] || binlog=$MYSQLBINLOG
@@ -19,7 +17,7 @@ promise() {
   say "$server: a node that died: what it had prepared is rolled back at its next start, and nobody else's"
   node=$(cat "$BOX/node1/trireme.pid")
   kill -9 "$node"
-  eventually 10 not_running "$node" || fail "the node survived kill -9"
+  eventually 10 ended "$node" || fail "the node survived kill -9"
   rm "$BOX/node1/trireme.pid"
   sql $((port + 301)) "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)"
   for id in trireme-00000000000000ab-1-2f mine; do

@@ -5,7 +5,6 @@ install mariadb-server mariadb-client
 build
 node=23301 server=23601
 
-gone() { [ ! -e "$BOX/node1/server.pid" ]; }
 # killed PORT: what a client hears whose write is killed on the server.
 killed() {
   mariadb --no-defaults --force -uroot -h127.0.0.1 -P"$1" --batch --skip-column-names \
@@ -20,13 +19,14 @@ killed() {
 }
 
 promise() {
-  local error got expected
+  local error got expected pid
   say "on $1"
   shift
   start_sandbox 23300 --nodes 1 "$@"
   say "no server: the client is told, and told what to do"
-  kill "$(cat "$BOX/node1/server.pid")"
-  eventually 60 gone || fail "the server does not stop"
+  pid=$(cat "$BOX/node1/server.pid")
+  kill "$pid"
+  eventually 60 ended "$pid" || fail "the server does not stop"
   error=$(sql $node 'SELECT 1' 2>&1) && fail "a client was served without a server"
   grep -q "1047.*cannot reach its server at 127.0.0.1:$server.*start the server" <<<"$error" || fail "got: $error"
 

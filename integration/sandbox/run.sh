@@ -12,7 +12,6 @@ healthy() { [ "$(health "$1")" = 200 ]; }
 unhealthy() { [ "$(health "$1")" = 503 ]; }
 # told NODE: what it says of its cluster, without what differs between nodes.
 told() { "$TRIREME" status --json 127.0.0.1:$((port + 100 + $1)) | grep -E '"(address|role|leader|name)"'; }
-running() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
 all_level() { for i in 1 2 3; do healthy $i || return 1; done; }
 all_tell_the_same() { [ "$(told 1)" = "$(told 2)" ] && [ "$(told 2)" = "$(told 3)" ]; }
 
@@ -110,7 +109,7 @@ END
   say "stopping it"
   pids=$(cat "$BOX"/node*/*.pid "$BOX/haproxy.pid")
   "$TRIREME" sandbox stop --dir "$BOX"
-  for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done
+  for pid in $pids; do ended "$pid" || fail "process $pid still runs"; done
 
   say "in the foreground it ends with a signal"
   "$TRIREME" sandbox --dir "$BOX" --port $port "$@" >"$SCRATCH/foreground.log" 2>&1 &
@@ -119,7 +118,7 @@ END
   pids=$(cat "$BOX"/node*/*.pid "$BOX/haproxy.pid")
   kill -TERM $sandbox
   wait $sandbox || fail "it ended with $?: $(cat "$SCRATCH/foreground.log")"
-  for pid in $pids; do ! running "$pid" || fail "process $pid still runs"; done
+  for pid in $pids; do ended "$pid" || fail "process $pid still runs"; done
   rm -rf "$BOX"
 }
 on_both_servers
