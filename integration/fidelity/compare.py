@@ -35,7 +35,7 @@ def comparable_greeting(greeting):
 
 PREPARED = re.compile(rb"^(\x0c\0\0\x01\0)(.{4})", re.DOTALL)
 STATE = re.compile(rb"\x14\0\0(.)([\0\xfe])(..)(.)@(..)\0\x0b\x05\t\x08.{8}", re.DOTALL)
-SWITCHED = re.compile(rb"(\xfe(?:mysql_native_password|caching_sha2_password)\0).{20}\0", re.DOTALL)
+SWITCHED = re.compile(rb"(\xfe[a-z0-9_]+_password\0).{20}\0", re.DOTALL)
 
 
 def comparable(answer):
