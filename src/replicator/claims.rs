@@ -5,6 +5,10 @@
 //! of its claim on, every node leaves everything undone until the origin says what the definition
 //! was; it takes effect in the place of the claim, and then all goes on.
 //!
+//! While a node has claims it shows signs of life in the log. When these have ceased for too long,
+//! another node says so, and the claims of the silent one are void: nothing was defined. Since the
+//! order of the log decides, all agree on it, the silent node included.
+//!
 //! Pure: entries go in, in the order of the log, and come out in the order in which they take effect.
 
 use std::collections::VecDeque;
@@ -26,6 +30,8 @@ pub(super) struct Claims {
 struct Claim {
     seqno: Seqno,
     id: TransactionId,
+    /// How often its node has shown that it is alive since it came to hold the cluster.
+    signs: u64,
 }
 
 impl Claims {
@@ -49,17 +55,44 @@ impl Claims {
                     .retain(|(_, entry)| !matches!(entry, Entry::Claim(id) if is_over(id)));
                 self.behind.push_back((seqno, entry));
             }
+            (Some(claim), Entry::Alive { node, incarnation }) => {
+                let is_its = claim.id.node == *node && claim.id.incarnation == *incarnation;
+                self.holder = Some(Claim {
+                    signs: claim.signs + u64::from(is_its),
+                    ..claim
+                });
+            }
+            (Some(claim), Entry::Lapsed { id, signs })
+                if (*id, *signs) == (claim.id, claim.signs) =>
+            {
+                self.holder = None;
+                ready.push((claim.seqno, nothing_defined(claim.id)));
+                for (_, entry) in &mut self.behind {
+                    if let Entry::Claim(other) = *entry
+                        && (other.node, other.incarnation) == (id.node, id.incarnation)
+                    {
+                        *entry = nothing_defined(other);
+                    }
+                }
+            }
+            (_, Entry::Alive { .. } | Entry::Lapsed { .. }) => {}
             _ => self.behind.push_back((seqno, entry)),
         }
         while self.holder.is_none()
             && let Some((seqno, entry)) = self.behind.pop_front()
         {
             if let Entry::Claim(id) = entry {
-                self.holder = Some(Claim { seqno, id });
+                let signs = 0;
+                self.holder = Some(Claim { seqno, id, signs });
             }
             ready.push((seqno, entry));
         }
         ready
+    }
+
+    /// Which claim all wait for, and how many signs of life its node has shown.
+    pub(super) fn holder(&self) -> Option<(TransactionId, u64)> {
+        self.holder.map(|claim| (claim.id, claim.signs))
     }
 }
 
@@ -136,6 +169,70 @@ mod tests {
         ]);
         let expected: [&[u64]; 9] = [&[1], &[], &[], &[], &[], &[1, 2, 4, 5, 6], &[7], &[], &[7]];
         assert_eq!(came, expected);
+    }
+
+    fn alive(node: u64, incarnation: u64) -> Entry {
+        Entry::Alive {
+            node: node.into(),
+            incarnation,
+        }
+    }
+
+    fn lapsed(node: u64, signs: u64) -> Entry {
+        let id = id(node, 1);
+        Entry::Lapsed { id, signs }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_node_whose_signs_of_life_have_ceased() {
+        let came = run(vec![
+            alive(1, 1),
+            Entry::Claim(id(1, 1)),
+            other(1),
+            alive(1, 1),
+            alive(2, 1),
+            alive(1, 2),
+            // Who says this has not seen all signs, or counts more than there were, or means another.
+            lapsed(1, 0),
+            lapsed(1, 2),
+            lapsed(2, 1),
+            lapsed(1, 1),
+            lapsed(1, 1),
+            nothing_defined(id(1, 1)),
+            other(2),
+        ]);
+        let ends = came.iter().position(|at| *at == [2, 3]);
+        assert_eq!(ends, Some(9));
+        let rest = [&came[..1], &came[2..9], &came[10..12]].concat();
+        assert!(rest.iter().all(Vec::is_empty));
+        assert_eq!((&came[1], &came[12]), (&vec![2], &vec![13]));
+    }
+
+    #[test]
+    fn all_claims_of_a_silent_node_are_void_and_no_others() {
+        let mut claims = Claims::default();
+        let second = TransactionId {
+            number: 2,
+            ..id(1, 1)
+        };
+        let queued = [id(1, 1), id(2, 1), second, id(1, 2)].map(Entry::Claim);
+        for (entry, at) in queued.into_iter().zip(1..) {
+            claims.take(Seqno(at), entry);
+        }
+        let void = |at, id| (Seqno(at), nothing_defined(id));
+        assert_eq!(
+            claims.take(Seqno(5), lapsed(1, 0)),
+            [void(1, id(1, 1)), (Seqno(2), Entry::Claim(id(2, 1)))]
+        );
+        assert_eq!(claims.holder(), Some((id(2, 1), 0)));
+        assert_eq!(
+            claims.take(Seqno(6), nothing_defined(id(2, 1))),
+            [
+                void(2, id(2, 1)),
+                void(3, second),
+                (Seqno(4), Entry::Claim(id(1, 2)))
+            ]
+        );
     }
 
     #[test]

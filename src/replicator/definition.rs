@@ -27,7 +27,7 @@ use crate::{
 /// How long a node that must stop tries to tell the others.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A session whose definition has not had its turn.
+/// A session that has something to define.
 pub(super) struct Claiming {
     /// The session's connection on the server.
     connection: u32,

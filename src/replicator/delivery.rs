@@ -14,11 +14,12 @@ use super::{
     order::Action,
     prepared::{Decision, decide},
     recovery::{Recovered, recover},
+    signs::{Silence, looks},
 };
 use crate::{
     applier::{Applier, Batch},
     backend::Defining,
-    consensus::{Delivered, ReplicatedLog},
+    consensus::{Delivered, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
     write_set::{Definition, WriteSet},
 };
@@ -33,11 +34,20 @@ struct Delivery<'a> {
     /// While something is being defined.
     defining: Option<Defining<'a>>,
     /// A definition of this node that the others do not know yet.
-    own: Option<(TransactionId, Reporter)>,
+    own: Option<Own>,
+    /// Of the node that defines something, if that is another.
+    silence: Silence,
     /// What is to be applied before anything else is done.
     batch: Option<Batch>,
     /// The sessions of this node whose transactions are in the batch.
     yielded: Vec<Waiting>,
+}
+
+/// A definition that this node's server has run.
+struct Own {
+    id: TransactionId,
+    had_effect: bool,
+    progress: Reporter,
 }
 
 impl Replicator {
@@ -47,9 +57,12 @@ impl Replicator {
     /// # Errors
     /// It ends only when the node must stop.
     pub async fn deliver(self: &Arc<Self>) -> ReplicationFailure {
-        match self.deliver_all().await {
-            Ok(never) => match never {},
-            Err(failure) => failure,
+        tokio::select! {
+            ended = self.deliver_all() => match ended {
+                Ok(never) => match never {},
+                Err(failure) => failure,
+            },
+            never = self.show_life() => match never {},
         }
     }
 
@@ -63,13 +76,22 @@ impl Replicator {
             claims: Claims::default(),
             defining: None,
             own: None,
+            silence: Silence::default(),
             applier: Applier::new(self.server.clone(), self.blockers.clone()),
             batch: None,
             yielded: Vec::new(),
         };
+        let mut looks = looks();
         loop {
             let delivered = if delivery.batch.is_none() {
-                deliveries.next().await?
+                tokio::select! {
+                    biased;
+                    delivered = deliveries.next() => delivered?,
+                    _ = looks.tick(), if delivery.claims.holder().is_some() => {
+                        delivery.look_for_signs();
+                        continue;
+                    }
+                }
             } else if let Some(delivered) = deliveries.next().now_or_never() {
                 delivered?
             } else {
@@ -82,6 +104,16 @@ impl Replicator {
 }
 
 impl Delivery<'_> {
+    /// Has the claims of another node declared void if that has gone.
+    fn look_for_signs(&mut self) {
+        let log = &self.replicator.log;
+        let (node, _) = log.identity();
+        let holder = self.claims.holder().filter(|(id, _)| id.node != node);
+        if let Some((id, signs)) = self.silence.look(holder, log.has_majority()) {
+            self.replicator.declare_lapsed(id, signs);
+        }
+    }
+
     async fn take(&mut self, delivered: Delivered) -> Result<(), ReplicationFailure> {
         let Delivered { index, body, .. } = delivered;
         let entry = self.assembly.take(&body);
@@ -138,7 +170,11 @@ impl Delivery<'_> {
         if (id.node, id.incarnation) != (node, incarnation) {
             return Ok(());
         }
-        let claiming = self.replicator.lock().claims.remove(&id);
+        let claiming = {
+            let mut state = self.replicator.lock();
+            state.is_defining = true;
+            state.claims.remove(&id)
+        };
         let (defined, progress) = match claiming {
             Some(claiming) => {
                 let defined = self.replicator.run(seqno, id, &claiming).await?;
@@ -146,7 +182,11 @@ impl Delivery<'_> {
             }
             None => (nothing_defined(id), None),
         };
-        self.own = progress.clone().map(|progress| (id, progress));
+        self.own = progress.clone().map(|progress| Own {
+            id,
+            had_effect: defined != nothing_defined(id),
+            progress,
+        });
         tokio::spawn(self.replicator.clone().tell(defined, progress));
         Ok(())
     }
@@ -158,21 +198,30 @@ impl Delivery<'_> {
         id: TransactionId,
         definition: Definition,
     ) -> Result<(), ReplicationFailure> {
-        let own = self.own.take_if(|(own, _)| *own == id);
-        let has_run = !definition.events.is_empty();
-        if own.is_some() {
-            self.replicator.noted(seqno, has_run).await;
-        } else if has_run {
+        let own = self.own.take_if(|own| own.id == id);
+        let had_effect = !definition.events.is_empty();
+        if let Some(own) = &own {
+            if own.had_effect != had_effect {
+                return Err(ReplicationFailure::Void { seqno });
+            }
+            self.replicator.noted(seqno, had_effect).await;
+        } else if had_effect {
             let clear = |obstacle| self.replicator.clear(obstacle);
             self.applier.define(seqno, id, definition, clear).await?;
         }
         self.replicator.refresh().await;
         self.defining = None;
-        self.replicator.lock().order.applied(seqno);
-        if let Some((_, progress)) = own {
-            // A session that has gone does not want to know.
-            let _ = progress.send(Progress::Over);
+        let mut state = self.replicator.lock();
+        state.order.applied(seqno);
+        // A session that has gone does not want to know.
+        if let Some(claiming) = state.claims.remove(&id) {
+            let refused = Progress::Refused(ProposeError::NoQuorum);
+            let _ = claiming.progress.send(refused);
         }
+        if let Some(own) = own {
+            let _ = own.progress.send(Progress::Over);
+        }
+        state.is_defining = false;
         Ok(())
     }
 

@@ -44,6 +44,11 @@ pub(super) enum Entry {
         id: TransactionId,
         definition: Definition,
     },
+    /// This node, which has claims, and its server are alive.
+    Alive { node: NodeId, incarnation: u64 },
+    /// Of the node that has this claim somebody has seen so many signs of life since it came to hold
+    /// the cluster, and then none for too long.
+    Lapsed { id: TransactionId, signs: u64 },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -137,7 +142,7 @@ impl Assembly {
             Entry::Abandoned(id) | Entry::Defined { id, .. } => {
                 self.0.retain(|(other, _), _| *other != id);
             }
-            Entry::WriteSet(_) | Entry::Claim(_) => {}
+            Entry::WriteSet(_) | Entry::Claim(_) | Entry::Alive { .. } | Entry::Lapsed { .. } => {}
         }
         Ok(Some(entry))
     }
@@ -239,6 +244,14 @@ mod tests {
             Entry::Abandoned(id(1, 2)),
             Entry::Claim(id(1, 2)),
             defined(100),
+            Entry::Alive {
+                node: 3.into(),
+                incarnation: 4,
+            },
+            Entry::Lapsed {
+                id: id(1, 2),
+                signs: 3,
+            },
         ] {
             let bodies = entry.bodies(0).unwrap();
             assert_eq!(bodies.len(), 1);

@@ -9,6 +9,7 @@ mod order;
 mod prepared;
 mod recovery;
 mod seat;
+mod signs;
 
 use std::{
     collections::HashMap,
@@ -64,7 +65,10 @@ pub struct Replicator {
 struct State {
     order: Order,
     waiting: HashMap<TransactionId, Waiting>,
+    /// The definitions of this node that have not had their turn.
     claims: HashMap<TransactionId, Claiming>,
+    /// One of them has it, or the others do not know yet what it has done.
+    is_defining: bool,
     /// By the connections on the server.
     seats: HashMap<u32, Arc<Seated>>,
 }
@@ -165,6 +169,12 @@ pub enum ReplicationFailure {
         those of the other nodes any more; give it a copy of theirs"
     )]
     Undefined { seqno: Seqno, error: String },
+    #[error(
+        "the cluster went on without what was defined here at {seqno}, since this node or its server had \
+        shown no sign of life: this server's data are not those of the other nodes any more; give it a copy \
+        of theirs"
+    )]
+    Void { seqno: Seqno },
     #[error(transparent)]
     Apply(#[from] ApplyError),
 }

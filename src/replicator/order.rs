@@ -74,7 +74,10 @@ impl Order {
             Entry::Abandoned(id) if self.local.remove(&id).is_some() => {
                 return Action::RollBack(id);
             }
-            Entry::Abandoned(_) | Entry::Started { .. } => return Action::Nothing,
+            Entry::Abandoned(_)
+            | Entry::Started { .. }
+            | Entry::Alive { .. }
+            | Entry::Lapsed { .. } => return Action::Nothing,
             Entry::Claim(id) => {
                 // What the keys of a row are may be another matter from here on.
                 self.certification.fence(seqno);

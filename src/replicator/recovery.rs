@@ -75,9 +75,13 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     }
     if let Some(Noted { note, has_run }) = noted {
         let seqno = note.seqno;
-        if has_run != has_defined {
-            let error = "the others have gone on without it".to_owned();
-            return Err(ReplicationFailure::Undefined { seqno, error });
+        match (has_run, has_defined) {
+            (true, false) => return Err(ReplicationFailure::Void { seqno }),
+            (false, true) => {
+                let error = "the others have it, and this server has lost it".to_owned();
+                return Err(ReplicationFailure::Undefined { seqno, error });
+            }
+            _ => {}
         }
         replicator.noted(seqno, has_run).await;
         if has_run {
