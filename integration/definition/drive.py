@@ -2,8 +2,11 @@
 
 import functools
 import itertools
+import os
 import random
 import re
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,10 +14,13 @@ import time
 import pymysql
 
 from cluster import (
-    NODES, PORT, at_once, define, expect_equal, expect_positions, kill, node, position, run, server, start_again,
+    NODES, PORT, at_once, define, expect_equal, expect_positions, kill, node, position, run, runs, server,
+    start_again, tables_of,
 )
 
 DEADLOCK, DENIED, EXISTS, SYNTAX, UNKNOWN = 1213, 1044, 1050, 1064, 1051
+# What a node says that has defined what the others know nothing of.
+VOID = "the cluster went on without what was defined here"
 
 # Definitions, one session after the other; each session on the next node.
 SESSIONS = (
@@ -179,7 +185,7 @@ def in_the_way():
 
 
 def meanwhile():
-    """What commits while a definition of something else runs waits for it, and is not lost."""
+    """What commits while a definition of something else runs waits for it, however long, and is not lost."""
     waited = []
 
     def client(number):
@@ -192,12 +198,12 @@ def meanwhile():
 
     def definer():
         time.sleep(0.2)
-        define("CREATE TABLE way.slow AS SELECT SLEEP(1.5) s", number=2)
+        define("CREATE TABLE way.slow AS SELECT SLEEP(12) s", number=2)
 
-    at_once(2, definer, *(functools.partial(client, number) for number in NODES))
+    at_once(12, definer, *(functools.partial(client, number) for number in NODES))
     expect_equal()
-    assert min(waited) > 0.5, waited
-    print(f"{len(waited)} commits waited for a definition of another table, up to {max(waited):.1f} s, and came through")
+    assert min(waited) > 10, waited
+    print(f"{len(waited)} commits waited for a definition of another table, {max(waited):.1f} s, and came through")
 
 
 def storm(seconds):
@@ -297,5 +303,90 @@ def crashes(rounds, box, *sandbox):
     print(f"{rounds} crashes while something was defined ({outcomes}), and all is the same everywhere")
 
 
-PARTS = {"kinds": kinds, "in_the_way": in_the_way, "meanwhile": meanwhile, "storm": storm, "crashes": crashes}
+def pid_of(file):
+    with open(file) as opened:
+        return int(opened.read())
+
+
+def void(case, number, slow, lose):
+    """Has a node begin a definition, and another to wait behind it, then lose the node. Gives the node's two sessions,
+    when they have ended, and how long the last node's commit took."""
+    told = []
+
+    def issue(statement):
+        try:
+            with node(number, autocommit=True, database="lost") as connection:
+                run(connection, statement)
+            told.append("done")
+        except pymysql.err.MySQLError as error:
+            told.append(error.args[0])
+
+    statements = (f"CREATE TABLE of_{case} AS SELECT SLEEP({slow}) s", f"CREATE TABLE behind_{case} (x INT)")
+    sessions = [threading.Thread(target=issue, args=(statement,), daemon=True) for statement in statements]
+    for session in sessions:
+        session.start()
+        time.sleep(0.5)
+    lose()
+    start = time.time()
+    with node(3, autocommit=True, database="lost") as connection:
+        run(connection, f"INSERT INTO t VALUES ('{case}')")
+        took = time.time() - start
+        run(connection, f"CREATE TABLE after_{case} (x INT)")
+    return sessions, told, took
+
+
+def expect_void(box, number, pid):
+    """A node has defined what the others know nothing of: it stops, and says why."""
+    deadline = time.time() + 20
+    while runs(pid):
+        if time.time() > deadline:
+            sys.exit(f"FAILED: node {number} goes on")
+        time.sleep(0.05)
+    log = f"{box}/node{number}/trireme.log"
+    with open(log) as file:
+        assert VOID in file.read(), f"{log} does not say why node {number} has ended"
+
+
+def lost(box, *sandbox):
+    """A node that is lost within a definition is not waited for, and does not go on with data of its own."""
+    define("DROP DATABASE IF EXISTS lost", "CREATE DATABASE lost", "CREATE TABLE lost.t (name VARCHAR(9) PRIMARY KEY)")
+    waited = []
+
+    def lose_all():
+        kill(f"{box}/node1/trireme.pid")
+        kill(f"{box}/node1/server.pid")
+
+    sessions, told, took = void("killed", 1, 60, lose_all)
+    for session in sessions:
+        session.join(5)
+    assert told == [2013, 2013], told
+    waited.append(took)
+    start_again(sandbox)
+    with node(1, autocommit=True) as connection:
+        run(connection, "CREATE TABLE lost.back (x INT)")
+    expect_positions(position(1))
+    expect_equal()
+    expect_same_definitions()
+
+    for case, number, process in (("frozen", 1, "trireme"), ("alone", 2, "server")):
+        ended, frozen = (pid_of(f"{box}/node{number}/{kind}.pid") for kind in ("trireme", process))
+        sessions, told, took = void(case, number, 3, lambda: os.kill(frozen, signal.SIGSTOP))
+        waited.append(took)
+        os.kill(frozen, signal.SIGCONT)
+        for session in sessions:
+            session.join(20)
+        assert len(told) == 2 and "done" not in told, told
+        expect_void(box, number, ended)
+    started = subprocess.run(sandbox, capture_output=True, text=True, timeout=60)
+    assert started.returncode and VOID in started.stderr, started
+    names = {name for schema, name in tables_of(server(3)) if schema == "lost"}
+    assert names == {"t", "back", "after_killed", "after_frozen", "after_alone"}, names
+    assert min(waited) > 8, f"{waited}: a node that lives must be waited for"
+    waited = ", ".join(f"{took:.1f} s" for took in waited)
+    print(f"nodes lost within a definition were waited for {waited}, and no longer")
+
+
+PARTS = {
+    "kinds": kinds, "in_the_way": in_the_way, "meanwhile": meanwhile, "storm": storm, "crashes": crashes, "lost": lost,
+}
 PARTS[sys.argv[2]](*sys.argv[3:])

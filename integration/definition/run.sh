@@ -14,6 +14,7 @@ promise() {
   drive $port meanwhile
   drive $port storm 5
   drive $port crashes ${CRASHES:-10} "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
+  drive $port lost "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
   stop_sandbox
 }
 on_both_servers
