@@ -44,19 +44,21 @@ def one_killed(role, box, *sandbox):
         while not over.is_set():
             serial += 9
             try:
-                run(connection, f"INSERT INTO t VALUES ({serial}, {at})")
-                if serial // 9 % 4 == 0:
-                    run(connection, f"UPDATE hot SET v = v + 1 WHERE id = {serial // 36 % 3}")
-                connection.commit()
-                acknowledged[serial] = (number, time.monotonic())
-            except pymysql.err.MySQLError as error:
-                if error.args[0] == DEADLOCK:
+                try:
+                    run(connection, f"INSERT INTO t VALUES ({serial}, {at})")
+                    if serial // 9 % 4 == 0:
+                        run(connection, f"UPDATE hot SET v = v + 1 WHERE id = {serial // 36 % 3}")
+                    connection.commit()
+                    acknowledged[serial] = (number, time.monotonic())
+                except pymysql.err.OperationalError as error:
+                    if error.args[0] != DEADLOCK:
+                        raise
                     counts["deadlocks"] += 1
                     connection.rollback()
-                elif number == victim and error.args[0] in LOST:
+            except pymysql.err.MySQLError as error:
+                if number == victim and error.args[0] in LOST:
                     return
-                else:
-                    raise
+                raise RuntimeError(f"node {number}, while node {victim} is killed: {error!r}") from error
 
     def killer():
         time.sleep(3)
