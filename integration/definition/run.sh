@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The promise: what is defined on one node, tables and accounts alike, is defined on all of them, in one order with
-# everything that commits, through crashes too. CRASHES=80 is the long campaign.
+# everything that commits, through crashes too. CRASHES=80 LOST=frozen,alone is the long campaign.
 . "$(dirname "$0")/../lib.sh"
 port=24680
 build
@@ -14,7 +14,7 @@ promise() {
   drive $port meanwhile
   drive $port storm 5
   drive $port crashes ${CRASHES:-10} "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
-  drive $port lost "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
+  drive $port lost ${LOST:-alone} "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
   stop_sandbox
 }
 on_both_servers

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is missing.
+. "$(dirname "$0")/lib.sh"
+install mariadb-server mariadb-client debootstrap curl haproxy python3 python3-pymysql sysbench
+stock_mysql
+say "prepared"
