@@ -2,7 +2,9 @@
 # Everything that is started here ends, and everything that is written here goes, with the script.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-TRIREME=${CARGO_TARGET_DIR:-$ROOT/target}/debug/trireme
+# PROFILE=release for what is to be as fast as users have it.
+PROFILE=${PROFILE:-dev}
+TRIREME=${CARGO_TARGET_DIR:-$ROOT/target}/${PROFILE/dev/debug}/trireme
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/trireme.XXXXXX")
 BOX=$SCRATCH/box
 # Debian has its servers there, and not everybody's PATH does.
@@ -65,7 +67,7 @@ on_both_servers() {
   promise MySQL --server "$MYSQL"
 }
 
-build() { (cd "$ROOT" && cargo build --locked --quiet); }
+build() { (cd "$ROOT" && cargo build --locked --quiet --profile "$PROFILE"); }
 
 # eventually SECONDS COMMAND…: runs the command until it succeeds.
 eventually() {
