@@ -47,12 +47,7 @@ impl Claims {
             (_, Entry::Defined { .. }) => {}
             (_, Entry::Started { node, incarnation }) => {
                 let (node, incarnation) = (*node, *incarnation);
-                let is_over = |id: &TransactionId| id.node == node && id.incarnation < incarnation;
-                if let Some(claim) = self.holder.take_if(|claim| is_over(&claim.id)) {
-                    ready.push((claim.seqno, nothing_defined(claim.id)));
-                }
-                self.behind
-                    .retain(|(_, entry)| !matches!(entry, Entry::Claim(id) if is_over(id)));
+                ready.extend(self.end(|id| id.node == node && id.incarnation < incarnation));
                 self.behind.push_back((seqno, entry));
             }
             (Some(claim), Entry::Alive { node, incarnation }) => {
@@ -65,15 +60,8 @@ impl Claims {
             (Some(claim), Entry::Lapsed { id, signs })
                 if (*id, *signs) == (claim.id, claim.signs) =>
             {
-                self.holder = None;
-                ready.push((claim.seqno, nothing_defined(claim.id)));
-                for (_, entry) in &mut self.behind {
-                    if let Entry::Claim(other) = *entry
-                        && (other.node, other.incarnation) == (id.node, id.incarnation)
-                    {
-                        *entry = nothing_defined(other);
-                    }
-                }
+                let (node, incarnation) = (id.node, id.incarnation);
+                ready.extend(self.end(|id| id.node == node && id.incarnation == incarnation));
             }
             (_, Entry::Alive { .. } | Entry::Lapsed { .. }) => {}
             _ => self.behind.push_back((seqno, entry)),
@@ -88,6 +76,19 @@ impl Claims {
             ready.push((seqno, entry));
         }
         ready
+    }
+
+    /// Ends claims without an effect: the holder's at once, others in their places.
+    fn end(&mut self, is_over: impl Fn(&TransactionId) -> bool) -> Option<(Seqno, Entry)> {
+        for (_, entry) in &mut self.behind {
+            if let Entry::Claim(id) = *entry
+                && is_over(&id)
+            {
+                *entry = nothing_defined(id);
+            }
+        }
+        let claim = self.holder.take_if(|claim| is_over(&claim.id))?;
+        Some((claim.seqno, nothing_defined(claim.id)))
     }
 
     /// Which claim all wait for, and how many signs of life its node has shown.
@@ -167,7 +168,17 @@ mod tests {
             nothing_defined(id(1, 1)),
             nothing_defined(id(1, 2)),
         ]);
-        let expected: [&[u64]; 9] = [&[1], &[], &[], &[], &[], &[1, 2, 4, 5, 6], &[7], &[], &[7]];
+        let expected: [&[u64]; 9] = [
+            &[1],
+            &[],
+            &[],
+            &[],
+            &[],
+            &[1, 2, 3, 4, 5, 6],
+            &[7],
+            &[],
+            &[7],
+        ];
         assert_eq!(came, expected);
     }
 

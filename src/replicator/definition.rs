@@ -13,7 +13,10 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    RETRY, ReplicationFailure, Replicator, Turn, claims::nothing_defined, entry::Entry, retry,
+    RETRY, ReplicationFailure, Replicator, Turn,
+    claims::nothing_defined,
+    entry::{Entry, small_body},
+    retry,
 };
 use crate::{
     applier::Obstacles,
@@ -89,8 +92,7 @@ impl Replicator {
     }
 
     async fn claim(self: Arc<Self>, id: TransactionId) {
-        let bodies = Entry::Claim(id).bodies(0);
-        let body = bodies.expect("a small entry").remove(0);
+        let body = small_body(&Entry::Claim(id));
         if let Err(error) = self.log.propose(body).await
             && let Some(claiming) = self.lock().claims.remove(&id)
         {

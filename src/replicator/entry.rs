@@ -105,6 +105,11 @@ impl Entry {
     }
 }
 
+/// The body of an entry that carries no changes, and so always fits into one.
+pub(super) fn small_body(entry: &Entry) -> Bytes {
+    encode(entry, vec![WHOLE]).into()
+}
+
 /// Appends a value in postcard's format.
 fn encode(value: &impl Serialize, bytes: Vec<u8>) -> Vec<u8> {
     postcard::to_extend(value, bytes).expect("a vector takes all that is written to it")

@@ -37,7 +37,7 @@ use crate::{
 
 pub use definition::Claimed;
 use definition::Claiming;
-use entry::Entry;
+use entry::{Entry, small_body};
 pub use entry::{Malformed, TooLarge};
 use order::Order;
 pub use prepared::{Held, Prepared};
@@ -300,8 +300,7 @@ impl Replicator {
     fn abandon(&self, id: TransactionId) {
         let log = self.log.clone();
         tokio::spawn(async move {
-            let bodies = Entry::Abandoned(id).bodies(0);
-            let body = bodies.expect("a small entry").remove(0);
+            let body = small_body(&Entry::Abandoned(id));
             while let Err(ProposeError::NoQuorum) = log.propose(body.clone()).await {
                 sleep(RETRY).await;
             }

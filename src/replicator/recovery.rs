@@ -9,7 +9,7 @@ use tracing::info;
 use super::{
     RETRY, ReplicationFailure, Replicator,
     claims::{Claims, nothing_defined},
-    entry::{Assembly, Entry},
+    entry::{Assembly, Entry, small_body},
     retry,
 };
 use crate::{
@@ -131,8 +131,7 @@ async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, Replicatio
 /// Says in the log that this node has started; gives the place of that.
 async fn announce(log: &Engine) -> Seqno {
     let (node, incarnation) = log.identity();
-    let bodies = Entry::Started { node, incarnation }.bodies(0);
-    let body = bodies.expect("a small entry").remove(0);
+    let body = small_body(&Entry::Started { node, incarnation });
     loop {
         match log.propose(body.clone()).await {
             Ok(index) => return Seqno(index),

@@ -9,7 +9,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::warn;
 
-use super::{Replicator, entry::Entry};
+use super::{
+    Replicator,
+    entry::{Entry, small_body},
+};
 use crate::{
     backend::{Connection, ConnectionError},
     consensus::ReplicatedLog,
@@ -34,8 +37,7 @@ impl Replicator {
                 state.is_defining || !state.claims.is_empty()
             };
             if is_defining && self.server_answers().await {
-                let bodies = Entry::Alive { node, incarnation }.bodies(0);
-                let body = bodies.expect("a small entry").remove(0);
+                let body = small_body(&Entry::Alive { node, incarnation });
                 // Who cannot be heard is taken for silent.
                 let _ = self.log.propose(body).await;
             }
@@ -60,8 +62,7 @@ impl Replicator {
         );
         let replicator = self.clone();
         tokio::spawn(async move {
-            let bodies = Entry::Lapsed { id, signs }.bodies(0);
-            let body = bodies.expect("a small entry").remove(0);
+            let body = small_body(&Entry::Lapsed { id, signs });
             // If it cannot be said now, a later look leads to it again.
             let _ = replicator.log.propose(body).await;
         });
