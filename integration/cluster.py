@@ -111,13 +111,17 @@ def runs(pid):
     return "\nState:\tZ" not in status or "\nThreads:\t1\n" not in status
 
 
-def kill(pid_file):
-    """Kills a process, and waits until it has gone."""
-    with open(pid_file) as file:
-        pid = int(file.read())
-    os.kill(pid, signal.SIGKILL)
-    os.remove(pid_file)
-    while runs(pid):
+def kill(*pid_files):
+    """Kills processes, all before any of them has gone, and waits until they have."""
+    pids = []
+    for pid_file in pid_files:
+        with open(pid_file) as file:
+            pids.append(int(file.read()))
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for pid_file in pid_files:
+        os.remove(pid_file)
+    while any(runs(pid) for pid in pids):
         time.sleep(0.005)
 
 

@@ -2,7 +2,6 @@
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -88,22 +87,15 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
         .with(printed.with_filter(filter))
         .with(last_error.clone().with_filter(EnvFilter::new(LOGGED)))
         .init();
-    runtime()?.block_on(node::run(config, last_error))
+    node::run(config, &last_error)
 }
 
 fn sandbox(options: sandbox::Options, action: Option<SandboxAction>) -> anyhow::Result<ExitCode> {
     let done = match action {
-        None => runtime()?.block_on(sandbox::start(options)),
-        Some(SandboxAction::Stop { dir }) => runtime()?.block_on(sandbox::stop(&dir)),
+        None => node::new_runtime()?.block_on(sandbox::start(options)),
+        Some(SandboxAction::Stop { dir }) => node::new_runtime()?.block_on(sandbox::stop(&dir)),
     };
     done.map(|()| ExitCode::SUCCESS)
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
 }
 
 fn status(address: &str, json: bool) -> anyhow::Result<ExitCode> {

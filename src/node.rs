@@ -1,35 +1,128 @@
 //! The composition root: builds a node from its configuration and runs it until it is told to stop.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use tokio::{
-    net::TcpListener,
+    runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::timeout,
 };
-use tracing::info;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
 
 use crate::{
-    backend::{self, Captures, Schemas},
+    backend::{self, CaptureFailure, Captures, Schemas},
     config::{Cluster, Config, Server},
     consensus::Engine,
     frontend::{self, Shared},
-    replicator::Replicator,
+    replicator::{ReplicationFailure, Replicator},
     status::{self, LastError},
 };
+
+/// How long sessions may take to tell their clients that the server is lost, which they notice
+/// themselves.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why a node ends what it has started.
+enum End {
+    Told,
+    /// Its server may have forgotten what it had committed, as a crash allows: what the node knows of
+    /// it is void, and has to be found out anew.
+    StartOver(String),
+    Failed(String),
+}
 
 /// Runs a node until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// An address cannot be bound, the process id cannot be written, or the log cannot be opened or
-/// written.
-pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// An address cannot be bound, the process id cannot be written, the log cannot be opened or
+/// written, or the node must stop for the sake of the cluster's data.
+pub fn run(config: Config, last_error: &LastError) -> anyhow::Result<()> {
     let config = Arc::new(config);
-    let clients = listen(config.listen, "client.listen").await?;
-    let http = listen(config.http_listen, "http.listen").await?;
+    let told = told_to_stop()?;
+    let clients = listen(config.listen, "client.listen")?;
+    let http = listen(config.http_listen, "http.listen")?;
     let _pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
+    loop {
+        let (clients, http) = (clients.try_clone()?, http.try_clone()?);
+        // All that has been spawned ends with its runtime, whatever it waits for.
+        let runtime = new_runtime()?;
+        let end = runtime.block_on(start(&config, told.clone(), clients, http, last_error))?;
+        drop(runtime);
+        match end {
+            End::Told => {
+                info!("node stopped");
+                return Ok(());
+            }
+            End::StartOver(reason) => {
+                warn!(reason, "the node starts over, with all that is durable")
+            }
+            End::Failed(reason) => bail!(reason),
+        }
+    }
+}
+
+/// A runtime for all that a command does.
+///
+/// # Errors
+/// The system refuses it.
+pub fn new_runtime() -> anyhow::Result<Runtime> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the runtime")
+}
+
+/// Whether a signal has told the node to stop: noticed by a thread that outlives every start.
+fn told_to_stop() -> anyhow::Result<watch::Receiver<bool>> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut terminate, mut interrupt) = {
+        let _context = runtime.enter();
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
+    };
+    let (sender, told) = watch::channel(false);
+    thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        sender.send_replace(true);
+    });
+    Ok(told)
+}
+
+fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {address} ({key}); is a server or another node on that port?")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Runs a node until it must end or start over.
+async fn start(
+    config: &Arc<Config>,
+    mut told: watch::Receiver<bool>,
+    clients: TcpListener,
+    http: TcpListener,
+    last_error: &LastError,
+) -> anyhow::Result<End> {
+    let clients = tokio::net::TcpListener::from_std(clients)?;
+    let http = tokio::net::TcpListener::from_std(http)?;
     let member = match &config.cluster {
         Some(cluster) => Some(Member::start(cluster, &config.server).await?),
         None => None,
@@ -38,36 +131,30 @@ pub async fn run(config: Config, last_error: LastError) -> anyhow::Result<()> {
         captures: member.as_ref().map(|member| member.captures.clone()),
         replicator: member.as_ref().map(|member| member.replicator.clone()),
         cluster: member.as_ref().map(|m| (m.name.clone(), m.log.clone())),
-        last_error,
+        last_error: last_error.clone(),
     };
     let shared = member.as_ref().map(|member| member.shared.clone());
+    let sessions = TaskTracker::new();
     info!(listen = %config.listen, server = %config.server.address, "node started");
-    let failure = tokio::select! {
-        () = frontend::serve(clients, config.clone(), shared) => None,
-        () = status::serve(http, source) => None,
-        failure = failed(member.as_ref()) => Some(failure),
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+    let end = tokio::select! {
+        () = frontend::serve(clients, config.clone(), shared, sessions.clone()) => End::Told,
+        () = status::serve(http, source) => End::Told,
+        end = ended(member.as_ref()) => end,
+        _ = told.wait_for(|told| *told) => End::Told,
     };
+    if let End::StartOver(_) = end {
+        sessions.close();
+        // Those that are left end without a word.
+        let _ = timeout(FAREWELL, sessions.wait()).await;
+    }
     if let Some(member) = member {
         member.log.stop().await;
     }
-    match failure {
-        Some(reason) => bail!(reason),
-        None => info!("node stopped"),
-    }
-    Ok(())
+    Ok(end)
 }
 
-async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| {
-        format!("cannot listen on {address} ({key}); is a server or another node on that port?")
-    })
-}
-
-/// Waits until a node of a cluster must stop, and says why.
-async fn failed(member: Option<&Member>) -> String {
+/// Waits until a node of a cluster must end.
+async fn ended(member: Option<&Member>) -> End {
     match member {
         Some(member) => member.run().await,
         None => std::future::pending().await,
@@ -115,18 +202,24 @@ impl Member {
     }
 
     /// Captures what this node's clients commit, and brings what the cluster commits to its server, until
-    /// the node must stop; says why.
-    async fn run(&self) -> String {
+    /// the node must end.
+    async fn run(&self) -> End {
         let deliver = async {
             self.captures.followed().await;
             self.replicator.deliver().await
         };
         tokio::select! {
-            reason = self.log.failed() => format!("the replicated log has failed: {reason}"),
-            failure = backend::capture(&self.server, rand::random(), &self.captures) => {
-                failure.to_string()
+            reason = self.log.failed() => {
+                End::Failed(format!("the replicated log has failed: {reason}"))
             }
-            failure = deliver => failure.to_string(),
+            failure = backend::capture(&self.server, &self.captures) => match failure {
+                CaptureFailure::ServerLost(_) => End::StartOver(failure.to_string()),
+                _ => End::Failed(failure.to_string()),
+            },
+            failure = deliver => match failure {
+                ReplicationFailure::PreparedLost { .. } => End::StartOver(failure.to_string()),
+                _ => End::Failed(failure.to_string()),
+            },
         }
     }
 }

@@ -1,97 +1,14 @@
-"""What nodes do while others are killed: see run.sh."""
+"""What a node does while others are down: see run.sh."""
 
-import json
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
 
 import pymysql
 
-from cluster import NODES, PORT, at_once, define, expect_equal, kill, node, run, server, start_again
+from cluster import define, expect_equal, kill, node, run, start_again
 
-NO_QUORUM, UNDECIDED, DEADLOCK = 1047, 1180, 1213
-LOST = (2006, 2013, 2003, 0)
-# Within this others must write on when a node was killed (s).
-RESUME = 3
-
-
-def roles():
-    """Which nodes lead, and which follow."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 101}/status", timeout=5) as answer:
-        members = json.load(answer)["cluster"]["members"]
-    numbers = {role: [] for role in ("leader", "follower")}
-    for member in members:
-        numbers[member["role"]].append(int(member["address"].rsplit(":", 1)[1]) - PORT - 200)
-    return numbers
-
-
-def one_killed(role, box, *sandbox):
-    """Nine clients write while a node is killed: what was acknowledged is there, and others write on at once."""
-    define("DROP DATABASE IF EXISTS one", "CREATE DATABASE one",
-           "CREATE TABLE one.t (id BIGINT PRIMARY KEY, client INT)", "CREATE TABLE one.hot (id INT PRIMARY KEY, v INT)",
-           "INSERT INTO one.hot VALUES (0, 0), (1, 0), (2, 0)")
-    victim = roles()[role][0]
-    others = [number for number in NODES if number != victim]
-    acknowledged, counts = {}, {"commits": 0, "deadlocks": 0}
-    over = threading.Event()
-
-    def client(at):
-        number = NODES[at % 3]
-        connection = node(number, database="one", read_timeout=20)
-        serial = at
-        while not over.is_set():
-            serial += 9
-            try:
-                try:
-                    run(connection, f"INSERT INTO t VALUES ({serial}, {at})")
-                    if serial // 9 % 4 == 0:
-                        run(connection, f"UPDATE hot SET v = v + 1 WHERE id = {serial // 36 % 3}")
-                    connection.commit()
-                    acknowledged[serial] = (number, time.monotonic())
-                except pymysql.err.OperationalError as error:
-                    if error.args[0] != DEADLOCK:
-                        raise
-                    counts["deadlocks"] += 1
-                    connection.rollback()
-            except pymysql.err.MySQLError as error:
-                if number == victim and error.args[0] in LOST:
-                    return
-                raise RuntimeError(f"node {number}, while node {victim} is killed: {error!r}") from error
-
-    def killer():
-        time.sleep(3)
-        kill(f"{box}/node{victim}/trireme.pid")
-        killed.append(time.monotonic())
-        time.sleep(3)
-        over.set()
-
-    killed = []
-    at_once(6, killer, *[lambda at=at: client(at) for at in range(9)])
-    [killed] = killed
-    gaps = {}
-    for number in others:
-        times = sorted(at for by, at in acknowledged.values() if by == number)
-        pairs = [pair for pair in zip(times, times[1:]) if pair[1] >= killed]
-        if not pairs:
-            sys.exit(f"FAILED: node {number} commits nothing any more")
-        gaps[number] = max(second - first for first, second in pairs)
-    expect_equal(*others)
-    for number in others:
-        with server(number) as connection:
-            there = {row[0] for row in run(connection, "SELECT id FROM one.t")}
-        if lost := set(acknowledged) - there:
-            sys.exit(f"FAILED: server {number} lacks {len(lost)} rows that were acknowledged: {sorted(lost)[:5]}")
-    start_again(sandbox)
-    with node(victim, autocommit=True, database="one") as connection:
-        run(connection, "INSERT INTO t VALUES (-1, 0)")
-    expect_equal()
-    longest = max(gaps.values())
-    print(f"the {role} was killed among {len(acknowledged)} commits ({counts['deadlocks']} deadlocks): the others "
-          f"committed nothing for {longest:.2f} s at most, all that was acknowledged is there, and it caught up")
-    if longest > RESUME:
-        sys.exit(f"FAILED: more than {RESUME} s")
+NO_QUORUM, UNDECIDED = 1047, 1180
 
 
 def attempt(connection, *statements):
@@ -211,5 +128,5 @@ def reads(box, *sandbox):
     print("a node that may reads while it is alone, and does not write")
 
 
-PARTS = {"one_killed": one_killed, "two_killed": two_killed, "reads": reads}
+PARTS = {"two_killed": two_killed, "reads": reads}
 PARTS[sys.argv[2]](*sys.argv[3:])

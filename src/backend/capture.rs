@@ -14,18 +14,16 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    Connection, ConnectionError, Dump, Functions, PrepareError,
-    dump::{AtTheEnd, NO_SUCH_BINLOG},
-    end_of_binlog, prepare,
-    prepare::roll_back_forsaken,
+    Connection, ConnectionError, Dump, Functions, PrepareError, dump::AtTheEnd, end_of_binlog,
+    prepare, prepare::roll_back_forsaken,
 };
 use crate::{
-    binlog::{self, CaptureError, Event, Group, Groups, Kind, Place, Refusal, TableMap},
+    binlog::{self, CaptureError, Event, Group, Groups, Kind, Refusal, TableMap},
     config::Server,
     id::TransactionId,
 };
 
-/// Between two attempts to reach the server's binlog.
+/// Between two attempts to use the server.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// The schema that each node has for itself.
@@ -68,7 +66,8 @@ impl Captures {
 
     /// Why nothing is handed over now, if so.
     pub fn problem(&self) -> Option<&'static str> {
-        let reason = "the node cannot read its server's binlog; its log says why";
+        let reason =
+            "the node waits for its server, or cannot use it; start it, or see the node's log";
         (!*self.follows.borrow()).then_some(reason)
     }
 
@@ -118,78 +117,73 @@ impl Drop for Expected<'_> {
     }
 }
 
-/// Why a node must stop: what its server commits can no longer be captured.
+/// Why what the server commits is not captured any more.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureFailure {
+    /// The node must start over: a server that has crashed may have forgotten what it had committed.
+    #[error("the node has lost its server: {0}")]
+    ServerLost(ConnectionError),
     #[error("the server's binlog cannot be followed {0}")]
     Binlog(#[from] CaptureError),
-    #[error(
-        "the server no longer has its binlog from {place} on ({message}); rows that it has committed \
-        may be missing on the other nodes"
-    )]
-    Lost { place: Place, message: String },
     #[error(transparent)]
-    Unprepared(#[from] PrepareError),
+    Unprepared(PrepareError),
 }
 
-/// Follows the server's binlog, from its present end and through lost connections and restarts of
-/// the server, and hands what is prepared to those who wait in `captures`. The server is prepared
-/// for that first, each time it is connected to.
-///
-/// `reader` is a server id that no other reader of this server has.
+impl From<ConnectionError> for CaptureFailure {
+    fn from(error: ConnectionError) -> Self {
+        Self::ServerLost(error)
+    }
+}
+
+impl From<PrepareError> for CaptureFailure {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Connection(error) => error.into(),
+            error => Self::Unprepared(error),
+        }
+    }
+}
+
+/// Waits for the server, prepares it, then follows its binlog from its present end, and hands what is
+/// prepared to those who wait in `captures`.
 ///
 /// # Errors
-/// It ends only when nothing can be captured any more.
-pub async fn capture(server: &Server, reader: u32, captures: &Captures) -> CaptureFailure {
-    let mut groups = None;
+/// It ends only when the server is lost, or nothing can be captured any more.
+pub async fn capture(server: &Server, captures: &Captures) -> CaptureFailure {
+    let mut last_warning = None;
     loop {
-        let followed = follow(server, reader, &mut groups, captures).await;
-        captures.follows.send_replace(false);
-        match followed {
-            Ok(never) => match never {},
-            Err(Interruption::Failure(failure)) => return failure,
-            Err(Interruption::Connection(error)) => {
-                warn!(%error, "the server's binlog cannot be read now; trying again");
+        let followed = follow(server, captures).await;
+        let Err(failure) = followed;
+        let was_followed = captures.follows.send_replace(false);
+        match failure {
+            CaptureFailure::ServerLost(error) if !was_followed => {
+                let warning = error.to_string();
+                if last_warning.as_ref() != Some(&warning) {
+                    warn!(%error, "the server cannot be used yet; trying until it can");
+                }
+                last_warning = Some(warning);
             }
-        }
-        if let Some(groups) = &mut groups {
-            groups.restart();
+            failure => return failure,
         }
         sleep(RETRY).await;
     }
 }
 
-async fn follow(
-    server: &Server,
-    reader: u32,
-    groups: &mut Option<Groups>,
-    captures: &Captures,
-) -> Result<Infallible, Interruption> {
+async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, CaptureFailure> {
     let mut connection = Connection::open(server).await?;
     prepare(&mut connection).await?;
     captures.functions.read(&mut connection).await?;
-    let groups = match groups {
-        Some(groups) => groups,
-        None => {
-            roll_back_forsaken(&mut connection).await?;
-            groups.insert(Groups::from(end_of_binlog(&mut connection).await?))
-        }
-    };
+    roll_back_forsaken(&mut connection).await?;
+    let mut groups = Groups::from(end_of_binlog(&mut connection).await?);
+    // No other reader of this server has this id.
+    let reader = rand::random();
     let mut dump = Dump::start(connection, groups.place(), reader, AtTheEnd::Wait).await?;
-    info!(place = %groups.place(), "reading the server's binlog");
-    captures.follows.send_replace(true);
     loop {
-        let event = dump.event().await.map_err(|error| match error {
-            ConnectionError::Server {
-                number: NO_SUCH_BINLOG,
-                message,
-            } => Interruption::Failure(CaptureFailure::Lost {
-                place: groups.place().clone(),
-                message,
-            }),
-            error => error.into(),
-        })?;
-        let group = groups.take(event).map_err(CaptureFailure::from)?;
+        let event = dump.event().await?;
+        if !captures.follows.send_replace(true) {
+            info!(place = %groups.place(), "reading the server's binlog");
+        }
+        let group = groups.take(event)?;
         if let Some(Group::Prepared { xid, rows }) = group {
             let format = groups.format().expect("no group comes before it");
             let changes = rows.map(|rows| Changes {
@@ -221,30 +215,4 @@ fn without_marks(mut rows: Vec<Event>) -> Vec<Event> {
         }
     });
     rows
-}
-
-enum Interruption {
-    Connection(ConnectionError),
-    Failure(CaptureFailure),
-}
-
-impl From<ConnectionError> for Interruption {
-    fn from(error: ConnectionError) -> Self {
-        Self::Connection(error)
-    }
-}
-
-impl From<CaptureFailure> for Interruption {
-    fn from(failure: CaptureFailure) -> Self {
-        Self::Failure(failure)
-    }
-}
-
-impl From<PrepareError> for Interruption {
-    fn from(error: PrepareError) -> Self {
-        match error {
-            PrepareError::Connection(error) => Self::Connection(error),
-            error => Self::Failure(error.into()),
-        }
-    }
 }

@@ -27,20 +27,32 @@ pub async fn read(connection: &mut Connection) -> Result<Seqno, ConnectionError>
         .ok_or(ConnectionError::Malformed("the position"))
 }
 
-/// The transactions whose marks are on the server: of each slot the last one, and the last one of
-/// those that were ordered.
+/// The transactions whose marks are on the server.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// The last one of each slot.
+    pub last: HashSet<TransactionId>,
+    /// Of each slot the one that was ordered last when the last one was marked.
+    pub previous: HashSet<TransactionId>,
+}
+
+/// Reads the marks.
 ///
 /// # Errors
 /// The connection fails.
-pub async fn marks(connection: &mut Connection) -> Result<HashSet<TransactionId>, ConnectionError> {
+pub async fn marks(connection: &mut Connection) -> Result<Marks, ConnectionError> {
     let rows = connection
         .query("SELECT txn, previous FROM trireme.mark")
         .await?;
-    let names = rows.iter().flat_map(|row| [row.text(0), row.text(1)]);
-    Ok(names
-        .flatten()
-        .filter_map(|name| name.parse().ok())
-        .collect())
+    // A slot that is new has none.
+    let ids = |column| {
+        let names = rows.iter().filter_map(move |row| row.text(column));
+        names.filter_map(|name| name.parse().ok()).collect()
+    };
+    Ok(Marks {
+        last: ids(0),
+        previous: ids(1),
+    })
 }
 
 /// The transaction whose mark is in a slot.

@@ -10,16 +10,22 @@ mod transaction;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 pub use transaction::Shared;
 
 use crate::{config::Config, net::accept};
 
 /// Serves clients for as long as it is polled; dropping the future stops accepting. The sessions of
-/// a node in a cluster share what is in `shared`.
-pub async fn serve(listener: TcpListener, config: Arc<Config>, shared: Option<Arc<Shared>>) {
+/// a node in a cluster share what is in `shared`; all of them are among `sessions`.
+pub async fn serve(
+    listener: TcpListener,
+    config: Arc<Config>,
+    shared: Option<Arc<Shared>>,
+    sessions: TaskTracker,
+) {
     loop {
         let (client, _) = accept(&listener, "a client's").await;
-        tokio::spawn(session::serve(client, Arc::clone(&config), shared.clone()));
+        sessions.spawn(session::serve(client, Arc::clone(&config), shared.clone()));
     }
 }

@@ -77,6 +77,9 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option
         return;
     }
     let client = Channel::new(Side::Client, client);
+    if let Some(problem) = shared.as_ref().and_then(|shared| shared.problem()) {
+        return turn_away(client, &problem).await;
+    }
     let server = match connect(&config).await {
         Ok(server) => Channel::new(Side::Server, server),
         Err(error) => {
@@ -88,9 +91,6 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option
             return turn_away(client, &reason).await;
         }
     };
-    if let Some(problem) = shared.as_ref().and_then(|shared| shared.problem()) {
-        return turn_away(client, &problem).await;
-    }
     let mut session = Session::new(client, server);
     if let Err(error) = session.run(shared).await {
         session.end(error).await;

@@ -13,7 +13,7 @@ use super::{
     entry::{Assembly, Entry},
     order::Action,
     prepared::{Decision, decide},
-    recovery::{Recovered, recover},
+    recovery::{Recovered, recover, save},
     signs::{Silence, looks},
 };
 use crate::{
@@ -129,13 +129,15 @@ impl Delivery<'_> {
     /// An entry takes effect.
     async fn effect(&mut self, seqno: Seqno, entry: Entry) -> Result<(), ReplicationFailure> {
         let action = self.replicator.lock().order.deliver(seqno, entry);
-        if seqno > self.recovered.position {
-            self.act(seqno, action).await?;
-        } else {
+        if self.recovered.found.has(seqno) {
+            self.apply().await?;
             self.replicator.lock().order.applied(seqno);
+        } else {
+            self.act(seqno, action).await?;
         }
         if seqno == self.recovered.end {
             self.apply().await?;
+            save(&self.replicator.server, seqno).await;
             self.replicator.is_synced.send_replace(true);
             info!("the node has what its cluster has");
         }

@@ -158,10 +158,11 @@ pub enum ReplicationFailure {
         belongs to another cluster; give the node the server and the log that belong together"
     )]
     Foreign { position: Seqno, end: Seqno },
-    /// Its locks are gone: others may have read, and be about to commit, what it has changed.
+    /// Its locks are gone: others may have read, and be about to commit, what it has changed. A node that
+    /// starts over gives its server what it lacks.
     #[error(
         "the server no longer has transaction {id}, which was prepared and has committed in the \
-        cluster as {seqno}; start the node again, and it gives the server what it lacks"
+        cluster as {seqno}"
     )]
     PreparedLost { id: TransactionId, seqno: Seqno },
     #[error(

@@ -13,7 +13,10 @@ use super::{
     retry,
 };
 use crate::{
-    backend::{Connection, ConnectionError, Note, position},
+    backend::{
+        Connection, ConnectionError, Note,
+        position::{self, Marks},
+    },
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
@@ -22,17 +25,60 @@ use crate::{
 /// Where a node stands when it starts.
 #[derive(Debug)]
 pub(super) struct Recovered {
-    /// All up to here is committed on its server, and nothing after.
-    pub(super) position: Seqno,
+    pub(super) found: Found,
     /// The log goes at least to here, and nothing of an earlier start of this node comes after.
     pub(super) end: Seqno,
+}
+
+/// What of the log a server has.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// All up to here is committed.
+    pub(super) position: Seqno,
+    /// Of what comes after, this is.
+    committed: HashSet<Seqno>,
+}
+
+impl Found {
+    fn up_to(position: Seqno) -> Self {
+        Self {
+            position,
+            committed: HashSet::new(),
+        }
+    }
+
+    /// The server has all up to here.
+    fn reach(&mut self, seqno: Seqno) {
+        self.position = self.position.max(seqno);
+        self.committed.retain(|later| *later > self.position);
+    }
+
+    /// The log has a transaction at this place, which is after those before.
+    fn meet(&mut self, seqno: Seqno, id: TransactionId, marks: &Marks) {
+        if marks.previous.contains(&id) {
+            self.reach(seqno);
+        } else if marks.last.contains(&id) && seqno > self.position {
+            self.committed.insert(seqno);
+        }
+    }
+
+    /// Whether the server has what is at a place.
+    pub(super) fn has(&self, seqno: Seqno) -> bool {
+        seqno <= self.position || self.committed.contains(&seqno)
+    }
 }
 
 /// Finds a node's place. Its server has nothing that an earlier start has prepared and not decided.
 ///
 /// Transactions commit in the order of the log. A batch of write sets from other nodes moves the
-/// saved position, a client's transaction leaves its mark, so the last of either tells how far the
-/// server's data are.
+/// saved position, a client's transaction leaves its mark. Whatever a crash has taken from the server,
+/// what is left is the beginning of what it has done, so each transaction that was over when one that is
+/// left began is left, too.
+///
+/// But a server that starts after a crash commits what is prepared, if its binlog says that it was
+/// committed; and that may be ahead of its storage. So of the last transaction of each session it is not
+/// known whether those before it in the log are there. That it was prepared before they were committed,
+/// and committed after, is the proof that it does not touch what they do: they can be applied after it.
 ///
 /// A definition that ran meanwhile commits by itself; a note tells of it.
 ///
@@ -46,7 +92,7 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
         read(server).await
     })
     .await;
-    let mut position = saved;
+    let mut found = Found::up_to(saved);
     let mut deliveries = log.deliveries(0);
     let mut assembly = Assembly::default();
     let mut claims = Claims::default();
@@ -58,9 +104,7 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
         for (seqno, entry) in entry.into_iter().flat_map(|e| claims.take(Seqno(index), e)) {
             match entry {
-                Entry::WriteSet(write_set) if marks.contains(&write_set.id) => {
-                    position = position.max(seqno);
-                }
+                Entry::WriteSet(write_set) => found.meet(seqno, write_set.id, &marks),
                 Entry::Defined { id, definition }
                     if noted.as_ref().is_some_and(|noted| noted.note.id == id) =>
                 {
@@ -85,18 +129,16 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
         }
         replicator.noted(seqno, has_run).await;
         if has_run {
-            position = position.max(seqno);
+            found.reach(seqno);
         }
     }
+    let position = found.position;
     if position > end {
         return Err(ReplicationFailure::Foreign { position, end });
     }
-    retry("the position cannot be saved", async || {
-        save(server, position).await
-    })
-    .await;
-    info!(%position, %end, "found the place of this server's data in the log");
-    Ok(Recovered { position, end })
+    let beyond = found.committed.len();
+    info!(%position, beyond, %end, "found the place of this server's data in the log");
+    Ok(Recovered { found, end })
 }
 
 /// A definition of this node that the server was in the midst of when the node ended.
@@ -141,14 +183,123 @@ async fn announce(log: &Engine) -> Seqno {
     }
 }
 
-async fn read(server: &Server) -> Result<(Seqno, HashSet<TransactionId>), ConnectionError> {
+async fn read(server: &Server) -> Result<(Seqno, Marks), ConnectionError> {
     let mut connection = Connection::open(server).await?;
     let saved = position::read(&mut connection).await?;
     Ok((saved, position::marks(&mut connection).await?))
 }
 
-/// From here on the marks are not needed to know the position.
-async fn save(server: &Server, position: Seqno) -> Result<(), ConnectionError> {
-    let mut connection = Connection::open(server).await?;
-    connection.run_unlogged(&[position::update(position)]).await
+/// All up to here is on the server. From here on the marks that are there are not needed to know that.
+pub(super) async fn save(server: &Server, position: Seqno) {
+    retry("the position cannot be saved", async || {
+        let mut connection = Connection::open(server).await?;
+        let update = position::update(position);
+        connection.run_unlogged(&[update]).await
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Event {
+        /// A session, which has this slot, prepares a transaction, or has it committed if it has one.
+        Session(u32),
+        /// A session rolls back what it has prepared.
+        RollBack(u32),
+        /// Write sets of other nodes are committed.
+        Batch(u64),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            6 => (0..4_u32).prop_map(Event::Session),
+            1 => (0..4_u32).prop_map(Event::RollBack),
+            2 => (1..4_u64).prop_map(Event::Batch),
+        ]
+    }
+
+    /// A server with the transactions that it holds prepared.
+    #[derive(Debug, Default, Clone)]
+    struct Server {
+        saved: Seqno,
+        /// By their slots: the last transaction, and the one that was ordered before it.
+        marks: HashMap<u32, (TransactionId, Option<TransactionId>)>,
+        prepared: HashMap<u32, (TransactionId, Option<TransactionId>)>,
+        committed: HashSet<Seqno>,
+    }
+
+    proptest! {
+        /// A crash takes what a server has done from any moment on, except that any of what was
+        /// prepared by then, and was committed later, can be there.
+        #[test]
+        fn what_a_crash_has_left_is_known(
+            events in prop::collection::vec(event(), 1..80),
+            moment in any::<prop::sample::Index>(),
+            survives in prop::collection::vec(any::<bool>(), 4),
+        ) {
+            let mut server = Server::default();
+            let mut log = Vec::new();
+            let mut ordered = HashMap::new();
+            let mut number = 0;
+            let moment = moment.index(events.len());
+            let mut left = server.clone();
+            for (at, event) in events.into_iter().enumerate() {
+                if at == moment {
+                    left = server.clone();
+                }
+                match event {
+                    Event::Session(slot) => match server.prepared.remove(&slot) {
+                        None => {
+                            number += 1;
+                            let id = TransactionId { node: 1.into(), incarnation: 1, number };
+                            server.prepared.insert(slot, (id, ordered.get(&slot).copied()));
+                        }
+                        Some(mark @ (id, _)) => {
+                            log.push(Some(id));
+                            let seqno = Seqno(log.len() as u64);
+                            ordered.insert(slot, id);
+                            server.marks.insert(slot, mark);
+                            server.committed.insert(seqno);
+                            let was_prepared = left.prepared.get(&slot) == Some(&mark);
+                            if at >= moment && was_prepared && survives[slot as usize] {
+                                left.marks.insert(slot, mark);
+                                left.committed.insert(seqno);
+                            }
+                        }
+                    },
+                    Event::RollBack(slot) => {
+                        server.prepared.remove(&slot);
+                    }
+                    Event::Batch(count) => {
+                        for _ in 0..count {
+                            log.push(None);
+                            server.committed.insert(Seqno(log.len() as u64));
+                        }
+                        server.saved = Seqno(log.len() as u64);
+                    }
+                }
+            }
+            let marks = Marks {
+                last: left.marks.values().map(|(last, _)| *last).collect(),
+                previous: left.marks.values().filter_map(|(_, previous)| *previous).collect(),
+            };
+            let mut found = Found::up_to(left.saved);
+            let places = (1..).map(Seqno).zip(log);
+            for (seqno, id) in places.clone() {
+                if let Some(id) = id {
+                    found.meet(seqno, id, &marks);
+                }
+            }
+            for (seqno, _) in places {
+                prop_assert_eq!(found.has(seqno), left.committed.contains(&seqno), "{:?} {:?}", seqno, found);
+            }
+        }
+    }
 }

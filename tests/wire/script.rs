@@ -8,6 +8,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use tokio_util::task::TaskTracker;
 use trireme::{config::Config, frontend};
 
 /// How long anything may take before the test fails.
@@ -35,7 +36,12 @@ impl Script {
         let config = Config::parse(&format!("[server]\naddress = \"{address}\"")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let node = tokio::spawn(frontend::serve(listener, Arc::new(config), None));
+        let node = tokio::spawn(frontend::serve(
+            listener,
+            Arc::new(config),
+            None,
+            TaskTracker::new(),
+        ));
         let client = TcpStream::connect(address).await.unwrap();
         let (server, _) = patiently(server.accept()).await.unwrap();
         Self {

@@ -65,8 +65,6 @@ struct Misplaced;
 pub struct Groups {
     /// What has been read up to here.
     place: Place,
-    /// The end of the last whole group.
-    boundary: Place,
     /// The last event of this kind: without it rows cannot be read.
     format: Option<Event>,
     open: Option<Open>,
@@ -95,7 +93,6 @@ impl Groups {
     /// A reader that has asked for the binlog from `place` on, where a group starts.
     pub fn from(place: Place) -> Self {
         Self {
-            boundary: place.clone(),
             place,
             format: None,
             open: None,
@@ -141,18 +138,7 @@ impl Groups {
             _ if kind.is_statement_context() => self.refuse(Refusal::Statement),
             _ => return Err(self.strange(kind)),
         };
-        let taken = taken.map_err(|Misplaced| self.malformed(kind))?;
-        if self.open.is_none() {
-            self.boundary.clone_from(&self.place);
-        }
-        Ok(taken)
-    }
-
-    /// Forgets the group that is open, for a reader that asks for the binlog anew from
-    /// [`place`](Self::place) on.
-    pub fn restart(&mut self) {
-        self.open = None;
-        self.place.clone_from(&self.boundary);
+        taken.map_err(|Misplaced| self.malformed(kind))
     }
 
     /// What has been read up to here.

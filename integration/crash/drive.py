@@ -1,0 +1,171 @@
+"""Kills nodes and servers under load: see run.sh."""
+
+import json
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pymysql
+
+from cluster import NODES, PORT, at_once, define, expect_equal, kill, node, run, server, start_again
+
+CANNOT_SERVE, UNDECIDED, DEADLOCK = 1047, 1180, 1213
+LOST = (2003, 2006, 2013, 0)
+# Within this the others must write on when one is lost (s).
+RESUME = 3
+# Within this all must serve again (s).
+RECOVERY = 60
+
+
+def roles():
+    """Which nodes lead, and which follow."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 101}/status", timeout=5) as answer:
+        members = json.load(answer)["cluster"]["members"]
+    numbers = {role: [] for role in ("leader", "follower")}
+    for member in members:
+        numbers[member["role"]].append(int(member["address"].rsplit(":", 1)[1]) - PORT - 200)
+    return numbers
+
+
+def health(number):
+    """The status and the words of a node's health, or nothing if it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 100 + number}/health", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return None
+
+
+def is_hot(serial):
+    """Whether what inserts this row also increments a row that is everybody's."""
+    return serial // 9 % 4 == 0
+
+
+class Load:
+    """Nine clients that write, three on each node, through crashes of the victims."""
+
+    def __init__(self, victims):
+        self.victims = victims
+        self.acknowledged = {}
+        self.unknown = set()
+        self.deadlocks = 0
+        self.over = threading.Event()
+        define("DROP DATABASE IF EXISTS crash", "CREATE DATABASE crash",
+               "CREATE TABLE crash.t (id BIGINT PRIMARY KEY, client INT)",
+               "CREATE TABLE crash.hot (id INT PRIMARY KEY, v INT)",
+               "INSERT INTO crash.hot VALUES (0, 0), (1, 0), (2, 0)")
+
+    def clients(self):
+        return [lambda at=at: self.client(at) for at in range(9)]
+
+    def client(self, at):
+        number = NODES[at % 3]
+        serial = at
+        connection = None
+        while not self.over.is_set():
+            serial += 9
+            is_committing = False
+            try:
+                connection = connection or node(number, database="crash", read_timeout=20)
+                run(connection, f"INSERT INTO t VALUES ({serial}, {at})")
+                if is_hot(serial):
+                    run(connection, f"UPDATE hot SET v = v + 1 WHERE id = {serial // 36 % 3}")
+                is_committing = True
+                connection.commit()
+                self.acknowledged[serial] = (number, time.monotonic())
+            except pymysql.err.MySQLError as error:
+                code = error.args[0]
+                if code == DEADLOCK:
+                    # The transaction is over.
+                    self.deadlocks += 1
+                    continue
+                if number not in self.victims or code not in (*LOST, CANNOT_SERVE, UNDECIDED):
+                    raise RuntimeError(f"node {number}, victims {self.victims}: {error!r}") from error
+                if is_committing:
+                    self.unknown.add(serial)
+                connection = None
+                time.sleep(0.05)
+
+    def after(self, moment, number):
+        """When a node has acknowledged something since, if it has."""
+        times = [at for by, at in self.acknowledged.copy().values() if by == number and at > moment]
+        return min(times, default=None)
+
+    def judge(self):
+        """All that was acknowledged is everywhere, and nothing is that was refused."""
+        expect_equal()
+        acknowledged = set(self.acknowledged)
+        with server(1) as connection:
+            there = {row[0] for row in run(connection, "SELECT id FROM crash.t")}
+            [[increments]] = run(connection, "SELECT SUM(v) FROM crash.hot")
+        if lost := acknowledged - there:
+            sys.exit(f"FAILED: {len(lost)} rows were acknowledged and are gone: {sorted(lost)[:5]}")
+        if refused := there - acknowledged - self.unknown:
+            sys.exit(f"FAILED: {len(refused)} rows are there and were refused: {sorted(refused)[:5]}")
+        sure, unsure = (sum(map(is_hot, serials)) for serials in (acknowledged, self.unknown))
+        if not sure <= increments <= sure + unsure:
+            sys.exit(f"FAILED: {increments} increments are there, of {sure} that were acknowledged and {unsure} unknown")
+
+
+def crash(victims, processes, box, sandbox):
+    """Kills these processes of the victims under load, starts them again, and waits until all serve. Gives the load,
+    how long the others have committed nothing, and how long it took until all did."""
+    load = Load(victims)
+    took = []
+
+    def killer():
+        time.sleep(2)
+        moment = time.monotonic()
+        kill(*[f"{box}/node{victim}/{process}.pid" for victim in victims for process in processes])
+        try:
+            time.sleep(1)
+            if processes == ("server",):
+                for victim in victims:
+                    status, words = health(victim)
+                    if status != 503 or "server" not in words:
+                        raise RuntimeError(f"node {victim} has lost its server and says {status} {words}")
+            started = time.monotonic()
+            start_again(sandbox)
+            while not all(load.after(started, victim) for victim in victims):
+                if time.monotonic() > started + RECOVERY:
+                    raise RuntimeError(f"not all of {victims} serve again")
+                time.sleep(0.05)
+            took.extend((moment, max(load.after(started, victim) for victim in victims) - started))
+            time.sleep(1)
+        finally:
+            load.over.set()
+
+    at_once(RECOVERY, killer, *load.clients())
+    moment, recovery = took
+    gaps = [0.0]
+    for number in NODES:
+        if number not in victims:
+            times = sorted(at for by, at in load.acknowledged.values() if by == number)
+            gaps.append(max(second - first for first, second in zip(times, times[1:]) if second >= moment))
+    load.judge()
+    return load, max(gaps), recovery
+
+
+def one(processes, role, box, *sandbox):
+    victim = roles()[role][0]
+    load, gap, recovery = crash([victim], tuple(processes.split(",")), box, sandbox)
+    print(f"{processes} of the {role} killed among {len(load.acknowledged)} commits ({load.deadlocks} deadlocks, "
+          f"{len(load.unknown)} unknown): the others committed nothing for {gap:.2f} s at most, it served again "
+          f"{recovery:.1f} s after its start")
+    if gap > RESUME:
+        sys.exit(f"FAILED: more than {RESUME} s")
+
+
+def all_at_once(rounds, box, *sandbox):
+    for _ in range(int(rounds)):
+        load, _, recovery = crash(NODES, ("trireme", "server"), box, sandbox)
+        print(f"all nodes and servers killed among {len(load.acknowledged)} commits ({load.deadlocks} deadlocks, "
+              f"{len(load.unknown)} unknown): nothing is lost, and all served again {recovery:.1f} s after their start")
+
+
+PARTS = {"one": one, "all": all_at_once}
+PARTS[sys.argv[2]](*sys.argv[3:])
