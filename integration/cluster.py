@@ -36,7 +36,7 @@ def server(number, **options):
 
 def position(number):
     with server(number) as connection:
-        return run(connection, "SELECT seqno FROM trireme.position")[0][0]
+        return run(connection, "SELECT seqno FROM trireme_private.position")[0][0]
 
 
 def define(*statements, number=1):
@@ -79,7 +79,7 @@ def tables_of(connection):
     return run(
         connection,
         "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
-        "AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme')",
+        "AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme', 'trireme_private')",
     )
 
 

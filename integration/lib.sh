@@ -60,12 +60,16 @@ stock_mysql() {
   MYSQL+=" --lc-messages-dir=$root/usr/share/mysql --plugin-dir=$root/usr/lib/mysql/plugin --secure-file-priv="
 }
 
-# on_both_servers: calls `promise SERVER [OPTION…]` for each kind of server, with the options of its sandbox.
+# on_both_servers [OPTION…]: calls `promise SERVER [OPTION…]` for each kind of server, with the options of its
+# sandbox. Servers are started with these.
 on_both_servers() {
-  promise MariaDB
+  promise MariaDB ${1:+--server "mariadbd $*"}
   stock_mysql
-  promise MySQL --server "$MYSQL"
+  promise MySQL --server "$MYSQL $*"
 }
+
+# A server with these may forget in a crash what it has committed in the last second.
+LAZY=(--innodb-flush-log-at-trx-commit=0 --sync-binlog=0)
 
 build() { (cd "$ROOT" && cargo build --locked --quiet --profile "$PROFILE"); }
 

@@ -7,10 +7,8 @@ port=24880
 build
 install mariadb-server mariadb-client python3-pymysql
 
-# promise SERVER COMMAND
 promise() {
-  local lazy="--innodb-flush-log-at-trx-commit=0 --sync-binlog=0"
-  local sandbox=("$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 --server "$2 $lazy")
+  local sandbox=("$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}")
   say "$1: starting three servers and nodes"
   "${sandbox[@]}" >/dev/null
   for processes in trireme server trireme,server; do
@@ -20,7 +18,5 @@ promise() {
   drive $port all "${ROUNDS:-3}" "$BOX" "${sandbox[@]}"
   stop_sandbox
 }
-promise MariaDB mariadbd
-stock_mysql
-promise MySQL "$MYSQL"
+on_both_servers "${LAZY[@]}"
 say "crash: passed"

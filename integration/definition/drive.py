@@ -94,7 +94,7 @@ def dictionary(number):
         for row in rows:
             found[(kind, *row[:2])] = row[2:]
 
-    own = "NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme')"
+    own = "NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme', 'trireme_private')"
     note("database", run(connection, f"SELECT schema_name, '', default_character_set_name, default_collation_name "
          f"FROM information_schema.schemata WHERE schema_name {own}"))
     note("routine", run(connection, f"SELECT routine_schema, routine_name, routine_definition, definer, sql_mode "
@@ -261,36 +261,43 @@ def storm(seconds):
 
 
 def crashes(rounds, box, *sandbox):
-    """A node or its server is killed while it runs a definition, its own or another's: all come to the same."""
+    """A node, its server or both, or all at once are killed while they run a definition: all come to the same."""
     define("DROP DATABASE IF EXISTS crash", "CREATE DATABASE crash", "CREATE TABLE crash.a (x INT PRIMARY KEY)",
+           "CREATE USER of_crash IDENTIFIED BY 'secret'",
            "CREATE TABLE crash.b (y INT PRIMARY KEY)", "CREATE TABLE crash.t (id INT PRIMARY KEY, v INT)")
     with node(1, autocommit=True) as connection:
         run(connection, f"INSERT INTO crash.t VALUES {', '.join(f'({n}, {n})' for n in range(2000))}")
     expect_equal()
-    outcomes = {}
+    outcomes, done = {}, set()
 
     def issue(number, statement):
         try:
             with node(number, autocommit=True, database="crash") as connection:
                 run(connection, statement)
             outcomes["done"] = outcomes.get("done", 0) + 1
+            done.add(statement)
         except pymysql.err.MySQLError as error:
             outcomes[error.args[0]] = outcomes.get(error.args[0], 0) + 1
 
     for n in range(int(rounds)):
         origin, victim = random.choice(NODES), random.choice(NODES)
-        process = random.choice(("trireme", "trireme", "server"))
+        victims, processes = random.choice((
+            ([victim], ["trireme"]), ([victim], ["server"]), ([victim], ["trireme", "server"]),
+            (NODES, ["trireme", "server"]),
+        ))
         # None of them does the same when it runs twice.
         statement = random.choice((
             "RENAME TABLE a TO c, b TO a, c TO b",
             "ALTER TABLE t ADD INDEX (v)",
             f"CREATE TABLE made{n} AS SELECT id, RAND() r FROM t",
             f"ALTER TABLE t ADD COLUMN c{n} INT DEFAULT {n}",
+            f"CREATE USER of_crash{n} IDENTIFIED BY 'secret'",
+            f"ALTER USER of_crash IDENTIFIED BY 'secret{n}'",
         ))
         thread = threading.Thread(target=issue, args=(origin, statement))
         thread.start()
         time.sleep(random.random() * 0.05)
-        kill(f"{box}/node{victim}/{process}.pid")
+        kill(*[f"{box}/node{victim}/{process}.pid" for victim in victims for process in processes])
         start_again(sandbox)
         thread.join(30)
         if thread.is_alive():
@@ -299,6 +306,12 @@ def crashes(rounds, box, *sandbox):
             run(connection, f"CREATE TABLE crash.after{n} (x INT)")
         expect_positions(position(origin))
         expect_same_definitions()
+        with server(1) as connection:
+            there = ("SELECT 1 FROM information_schema.tables WHERE table_name = 'made{n}' UNION ALL "
+                     "SELECT 1 FROM information_schema.columns WHERE table_name = 't' AND column_name = 'c{n}' UNION ALL "
+                     "SELECT 1 FROM mysql.user WHERE user = 'of_crash{n}'")
+            if statement in done and f"{n}" in statement and "ALTER USER" not in statement:
+                assert run(connection, there.format(n=n)), f"{statement} was acknowledged, and is gone"
     expect_equal()
     print(f"{rounds} crashes while something was defined ({outcomes}), and all is the same everywhere")
 

@@ -17,5 +17,5 @@ promise() {
   drive $port lost ${LOST:-alone} "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
   stop_sandbox
 }
-on_both_servers
+on_both_servers "${LAZY[@]}"
 say "definition: passed"

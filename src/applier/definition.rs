@@ -118,6 +118,7 @@ impl Applier {
                 // A new note would not know of them.
                 return Ok(Some(done));
             }
+            Note::has_not_run(connection).await?;
         }
         Note::write(connection, seqno, id, connection.id()).await?;
         Ok(Some(0))

@@ -12,6 +12,7 @@ pub mod position;
 mod prepare;
 mod schema;
 mod slots;
+mod system_tables;
 mod weights;
 
 use std::io;

@@ -4,14 +4,14 @@
 //! that it is about to run; whether it has run is in the server's binlog, which the server keeps in
 //! step with its schema through crashes.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{
     Connection, ConnectionError, Dump, Kill,
     dump::{AtTheEnd, NO_SUCH_BINLOG},
-    end_of_binlog, position,
+    end_of_binlog, position, system_tables,
 };
 use crate::{
     binlog::{CaptureError, Event, Group, Groups, Kind, Place, Query, Refusal},
@@ -21,6 +21,9 @@ use crate::{
 
 /// Between two looks at whether a connection has gone.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// The statement that removes the note.
+const REMOVE: &str = "DELETE FROM trireme_private.definition";
 
 /// A definition that is about to run, or has run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +38,8 @@ pub struct Note {
 
 impl Note {
     /// Notes that a definition is about to run, so that neither this nor what was committed before it
-    /// is forgotten in a crash that the definition survives.
+    /// is forgotten in a crash that the definition survives; and has the server make durable what it
+    /// does, so that its binlog does not tell of what a crash takes.
     ///
     /// # Errors
     /// The connection fails.
@@ -45,13 +49,18 @@ impl Note {
         id: TransactionId,
         connection: u32,
     ) -> Result<Self, ConnectionError> {
+        if own.is_mariadb() {
+            system_tables::save(own).await?;
+        }
         let place = end_of_binlog(own).await?;
         let Place { file, position } = &place;
         let note = format!(
-            "REPLACE INTO trireme.definition VALUES (0, {seqno}, '{id}', {connection}, '{file}', \
-            {position})"
+            "INSERT INTO trireme_private.definition VALUES (0, {seqno}, '{id}', {connection}, \
+            '{file}', {position}, @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.sync_binlog)"
         );
-        own.run_unlogged(&[&note, "FLUSH ENGINE LOGS"]).await?;
+        let [flush_log, sync_binlog] = durability(1, 1);
+        own.run_unlogged(&[&note, &flush_log, &sync_binlog, "FLUSH ENGINE LOGS"])
+            .await?;
         Ok(Self {
             seqno,
             id,
@@ -65,7 +74,7 @@ impl Note {
     /// # Errors
     /// The connection fails.
     pub async fn read(own: &mut Connection) -> Result<Option<Self>, ConnectionError> {
-        let sql = "SELECT seqno, txn, connection, file, place FROM trireme.definition";
+        let sql = "SELECT seqno, txn, connection, file, place FROM trireme_private.definition";
         let rows = own.query(sql).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
@@ -96,18 +105,23 @@ impl Note {
         rest: &[String],
     ) -> Result<(), ConnectionError> {
         let moved = position::update(seqno);
-        let end = [&moved, "DELETE FROM trireme.definition", "COMMIT"];
+        let end = [&moved, REMOVE, "COMMIT"];
         let rest = rest.iter().map(String::as_str);
         let all: Vec<_> = ["BEGIN"].into_iter().chain(rest).chain(end).collect();
+        restore_durability(own).await?;
         own.run_unlogged(&all).await
     }
 
-    /// The definition has not run and will not: the note is removed.
+    /// The definition has not run and will not: the note is removed, and what is there nevertheless.
     ///
     /// # Errors
     /// The connection fails.
     pub async fn has_not_run(own: &mut Connection) -> Result<(), ConnectionError> {
-        own.run_unlogged(&["DELETE FROM trireme.definition"]).await
+        if own.is_mariadb() {
+            system_tables::restore(own).await?;
+        }
+        restore_durability(own).await?;
+        own.run_unlogged(&[REMOVE]).await
     }
 
     /// Ends the connection that runs the definition, and waits until it has ended.
@@ -155,6 +169,28 @@ impl Note {
         let format = groups.format().expect("waited for above").clone();
         Ok(Effect { format, events })
     }
+}
+
+/// The statements that have the server make its commits durable at once, or as lazily as this.
+fn durability(flush_log: impl fmt::Display, sync_binlog: impl fmt::Display) -> [String; 2] {
+    [
+        format!("SET GLOBAL innodb_flush_log_at_trx_commit = {flush_log}"),
+        format!("SET GLOBAL sync_binlog = {sync_binlog}"),
+    ]
+}
+
+/// Makes the server as lazy as it was when the note was written.
+async fn restore_durability(own: &mut Connection) -> Result<(), ConnectionError> {
+    let sql = "SELECT flush_log, sync_binlog FROM trireme_private.definition";
+    let rows = own.query(sql).await?;
+    let before = rows
+        .first()
+        .and_then(|row| Some((row.text(0)?, row.text(1)?)));
+    if let Some((flush_log, sync_binlog)) = before {
+        own.run_unlogged(&durability(flush_log, sync_binlog))
+            .await?;
+    }
+    Ok(())
 }
 
 /// What a definition has done.

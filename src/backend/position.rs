@@ -10,7 +10,7 @@ use crate::id::{Seqno, TransactionId};
 
 /// The statement that moves the position.
 pub fn update(seqno: Seqno) -> String {
-    format!("UPDATE trireme.position SET seqno = {seqno}")
+    format!("UPDATE trireme_private.position SET seqno = {seqno}")
 }
 
 /// Reads the position.
@@ -19,7 +19,7 @@ pub fn update(seqno: Seqno) -> String {
 /// The connection fails.
 pub async fn read(connection: &mut Connection) -> Result<Seqno, ConnectionError> {
     let rows = connection
-        .query("SELECT seqno FROM trireme.position")
+        .query("SELECT seqno FROM trireme_private.position")
         .await?;
     let seqno = rows.first().and_then(|row| row.text(0)?.parse().ok());
     seqno

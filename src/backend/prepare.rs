@@ -1,4 +1,4 @@
-//! What a node needs of its server: settings, and a schema of its own.
+//! What a node needs of its server: settings, and two schemas of its own.
 
 use tracing::info;
 
@@ -19,10 +19,10 @@ const SETTINGS: [(&str, &str); 8] = [
     ("xa_detach_on_prepare", "OFF"),
 ];
 
-/// The schema, made without a trace in the binlog: every node has its own. Accounts need the right to
-/// change their session's mark, and only the row in `mysql.db` gives it to all of them. The last
-/// statement makes it complete.
-const SCHEMA: [&str; 7] = [
+/// The schemas, made without a trace in the binlog: every node has its own. All accounts need the right
+/// to change their session's mark, and only the row in `mysql.db` gives it to all of them; what is not
+/// theirs is in `trireme_private`. The last statement makes it complete.
+const SCHEMAS: [&str; 8] = [
     "CREATE DATABASE IF NOT EXISTS trireme",
     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
         VALUES ('%', 'trireme', '', 'Y', 'Y')",
@@ -31,20 +31,23 @@ const SCHEMA: [&str; 7] = [
         slot INT UNSIGNED NOT NULL PRIMARY KEY, \
         txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
         previous VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE=InnoDB",
-    "CREATE TABLE IF NOT EXISTS trireme.definition (\
+    "CREATE DATABASE IF NOT EXISTS trireme_private",
+    "CREATE TABLE IF NOT EXISTS trireme_private.definition (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
         seqno BIGINT UNSIGNED NOT NULL, \
         txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
         connection BIGINT UNSIGNED NOT NULL, \
         file VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
-        place BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
-    "CREATE TABLE IF NOT EXISTS trireme.position (\
+        place BIGINT UNSIGNED NOT NULL, \
+        flush_log BIGINT UNSIGNED NOT NULL, \
+        sync_binlog BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS trireme_private.position (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
         seqno BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
-    "INSERT IGNORE INTO trireme.position VALUES (0, 0)",
+    "INSERT IGNORE INTO trireme_private.position VALUES (0, 0)",
 ];
 
-/// What a server says that has not got the schema: `ER_BAD_DB_ERROR`, `ER_NO_SUCH_TABLE`.
+/// What a server says that has not got the schemas: `ER_BAD_DB_ERROR`, `ER_NO_SUCH_TABLE`.
 const NO_SCHEMA: [u16; 2] = [1049, 1146];
 
 /// Why a server cannot be used.
@@ -64,7 +67,7 @@ pub enum PrepareError {
     },
 }
 
-/// Sets what can be set, checks the rest, and makes the schema `trireme` if it is not there.
+/// Sets what can be set, checks the rest, and makes the node's schemas if they are not there.
 ///
 /// # Errors
 /// See [`PrepareError`].
@@ -88,16 +91,19 @@ pub async fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
         }
         info!(name, from = value, to = wanted, "set on the server");
     }
-    if !has_schema(connection).await? {
-        connection.run_unlogged(&SCHEMA).await?;
+    if !has_schemas(connection).await? {
+        connection.run_unlogged(&SCHEMAS).await?;
     }
     Ok(())
 }
 
-/// Whether the schema is there. Making it waits for those who use it, even where it has been made; and
+/// Whether the schemas are there. Making them waits for those who use them, even where they have been made; and
 /// they may wait for what comes after.
-async fn has_schema(connection: &mut Connection) -> Result<bool, ConnectionError> {
-    match connection.query("SELECT seqno FROM trireme.position").await {
+async fn has_schemas(connection: &mut Connection) -> Result<bool, ConnectionError> {
+    match connection
+        .query("SELECT seqno FROM trireme_private.position")
+        .await
+    {
         Ok(rows) => Ok(!rows.is_empty()),
         Err(ConnectionError::Server { number, .. }) if NO_SCHEMA.contains(&number) => Ok(false),
         Err(error) => Err(error),

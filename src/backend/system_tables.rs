@@ -1,0 +1,79 @@
+//! MariaDB's system tables of accounts and routines.
+//!
+//! MariaDB changes them, and then writes into its binlog what has changed them; a crash between the
+//! two leaves what nobody knows of. So they are copied before a definition runs, and put back if it has
+//! not run according to the binlog. MySQL does both in one.
+
+use tracing::info;
+
+use super::{Connection, ConnectionError};
+
+const TABLES: [&str; 11] = [
+    "columns_priv",
+    "db",
+    "event",
+    "func",
+    "global_priv",
+    "proc",
+    "procs_priv",
+    "proxies_priv",
+    "roles_mapping",
+    "servers",
+    "tables_priv",
+];
+
+/// Some of the tables have dates without a day.
+const ANY_DATE: &str = "SET SESSION sql_mode = ''";
+
+/// Copies the tables that are not as they were when they were copied last.
+///
+/// # Errors
+/// The connection fails.
+pub(super) async fn save(own: &mut Connection) -> Result<(), ConnectionError> {
+    let copy = |table| {
+        format!(
+            "CREATE OR REPLACE TABLE trireme_private.{table} ENGINE=InnoDB SELECT * FROM mysql.{table}"
+        )
+    };
+    let changed = changed(own).await?;
+    let copies = changed.into_iter().map(copy);
+    let all: Vec<_> = [ANY_DATE.to_owned()].into_iter().chain(copies).collect();
+    own.run_unlogged(&all).await
+}
+
+/// Makes the tables what they were when they were copied last.
+///
+/// # Errors
+/// The connection fails.
+pub(super) async fn restore(own: &mut Connection) -> Result<(), ConnectionError> {
+    let changed = changed(own).await?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    info!(
+        ?changed,
+        "undoing what a definition has done that was not completed"
+    );
+    let mut all = vec![ANY_DATE.to_owned()];
+    for table in changed {
+        all.push(format!("DELETE FROM mysql.{table}"));
+        all.push(format!(
+            "INSERT INTO mysql.{table} SELECT * FROM trireme_private.{table}"
+        ));
+    }
+    all.push("FLUSH PRIVILEGES".to_owned());
+    own.run_unlogged(&all).await
+}
+
+/// The tables that differ from their copies, or have none.
+async fn changed(own: &mut Connection) -> Result<Vec<&'static str>, ConnectionError> {
+    let pairs = TABLES.map(|table| format!("mysql.{table}, trireme_private.{table}"));
+    let question = format!("CHECKSUM TABLE {}", pairs.join(", "));
+    let rows = own.query(&question).await?;
+    let sums: Vec<_> = rows.iter().map(|row| row.text(1)).collect();
+    let differs = |pair: &[Option<&str>]| pair[0] != pair[1];
+    let pairs = TABLES.into_iter().zip(sums.chunks_exact(2));
+    Ok(pairs
+        .filter_map(|(table, pair)| differs(pair).then_some(table))
+        .collect())
+}
