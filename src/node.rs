@@ -28,8 +28,8 @@ use crate::{
     status::{self, LastError},
 };
 
-/// How long sessions may take to tell their clients that the server is lost, which they notice
-/// themselves.
+/// How long sessions may take to pass on what a server has said before it went. Then they end as the
+/// server has: a connection that closes is what every client and pool takes for a server that is lost.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a node ends what it has started.
@@ -144,7 +144,7 @@ async fn start(
     };
     if let End::StartOver(_) = end {
         sessions.close();
-        // Those that are left end without a word.
+        // Those that are left end with their runtime.
         let _ = timeout(FAREWELL, sessions.wait()).await;
     }
     if let Some(member) = member {

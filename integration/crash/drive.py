@@ -1,6 +1,7 @@
 """Kills nodes and servers under load: see run.sh."""
 
 import json
+import re
 import sys
 import threading
 import time
@@ -167,5 +168,30 @@ def all_at_once(rounds, box, *sandbox):
               f"{len(load.unknown)} unknown): nothing is lost, and all served again {recovery:.1f} s after their start")
 
 
-PARTS = {"one": one, "all": all_at_once}
+def catching_up(box, *sandbox):
+    """A node that was away tells how far it is with what it lacks, and serves nobody before it has that."""
+    define("DROP DATABASE IF EXISTS away", "CREATE DATABASE away", "CREATE TABLE away.t (id INT PRIMARY KEY, v INT)",
+           "INSERT INTO away.t VALUES (0, 0)")
+    kill(f"{box}/node3/trireme.pid")
+    with node(1, autocommit=True) as connection:
+        run(connection, *[f"INSERT INTO away.t VALUES ({n}, 0)" for n in range(1, 300)],
+            "UPDATE away.t SET v = 1 WHERE id = 0")
+    # The node needs some time to get this out of its way.
+    stranger = server(3)
+    run(stranger, "SELECT * FROM away.t WHERE id = 0 FOR UPDATE")
+    starting = threading.Thread(target=start_again, args=(sandbox,))
+    starting.start()
+    told = set()
+    while starting.is_alive():
+        if answer := health(3):
+            told.add(answer)
+        time.sleep(0.02)
+    progress = [words for status, words in told if status == 503 and re.search(r"catching up .*: \d+ of 3\d\d", words)]
+    if not progress or health(3) != (200, "ok\n"):
+        sys.exit(f"FAILED: a node that catches up says {told}, and then {health(3)}")
+    expect_equal()
+    print(f"a node that was away says while it catches up: {progress[0].strip()}")
+
+
+PARTS = {"one": one, "all": all_at_once, "catching_up": catching_up}
 PARTS[sys.argv[2]](*sys.argv[3:])

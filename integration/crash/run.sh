@@ -15,6 +15,7 @@ promise() {
     drive $port one $processes leader "$BOX" "${sandbox[@]}"
     drive $port one $processes follower "$BOX" "${sandbox[@]}"
   done
+  drive $port catching_up "$BOX" "${sandbox[@]}"
   drive $port all "${ROUNDS:-3}" "$BOX" "${sandbox[@]}"
   stop_sandbox
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     convert::Infallible,
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -42,10 +43,10 @@ pub struct Changes {
 pub type Captured = Result<Changes, Refusal>;
 
 /// The prepared transactions whose changes somebody waits for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Captures {
     waiting: Mutex<Waiting>,
-    follows: watch::Sender<bool>,
+    problem: watch::Sender<Option<String>>,
     /// What may write although it looks like reading.
     pub functions: Functions,
 }
@@ -65,16 +66,14 @@ impl Captures {
     }
 
     /// Why nothing is handed over now, if so.
-    pub fn problem(&self) -> Option<&'static str> {
-        let reason =
-            "the node waits for its server, or cannot use it; start it, or see the node's log";
-        (!*self.follows.borrow()).then_some(reason)
+    pub fn problem(&self) -> Option<String> {
+        self.problem.borrow().clone()
     }
 
     /// Waits until the server is prepared and its binlog is followed.
     pub async fn followed(&self) {
-        let mut follows = self.follows.subscribe();
-        let followed = follows.wait_for(|follows| *follows).await;
+        let mut problem = self.problem.subscribe();
+        let followed = problem.wait_for(Option::is_none).await;
         let _ = followed.expect("the sender is in self");
     }
 
@@ -89,6 +88,16 @@ impl Captures {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Captures {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            problem: watch::Sender::new(Some("connecting to its server".to_owned())),
+            functions: Functions::default(),
+        }
     }
 }
 
@@ -150,23 +159,27 @@ impl From<PrepareError> for CaptureFailure {
 /// # Errors
 /// It ends only when the server is lost, or nothing can be captured any more.
 pub async fn capture(server: &Server, captures: &Captures) -> CaptureFailure {
-    let mut last_warning = None;
     loop {
-        let followed = follow(server, captures).await;
-        let Err(failure) = followed;
-        let was_followed = captures.follows.send_replace(false);
-        match failure {
-            CaptureFailure::ServerLost(error) if !was_followed => {
-                let warning = error.to_string();
-                if last_warning.as_ref() != Some(&warning) {
-                    warn!(%error, "the server cannot be used yet; trying until it can");
-                }
-                last_warning = Some(warning);
-            }
+        let Err(failure) = follow(server, captures).await;
+        let error = match failure {
+            CaptureFailure::ServerLost(error) if captures.problem().is_some() => error,
             failure => return failure,
+        };
+        let problem = unreachable(server, &error);
+        if captures.problem().as_ref() != Some(&problem) {
+            warn!("{problem}");
+            captures.problem.send_replace(Some(problem));
         }
         sleep(RETRY).await;
     }
+}
+
+/// What a client is told whose node does not reach its server.
+pub fn unreachable(server: &Server, error: &impl fmt::Display) -> String {
+    let address = &server.address;
+    format!(
+        "cannot reach its server at {address}: {error}; start the server or correct server.address"
+    )
 }
 
 async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, CaptureFailure> {
@@ -180,7 +193,7 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
     let mut dump = Dump::start(connection, groups.place(), reader, AtTheEnd::Wait).await?;
     loop {
         let event = dump.event().await?;
-        if !captures.follows.send_replace(true) {
+        if captures.problem.send_replace(None).is_some() {
             info!(place = %groups.place(), "reading the server's binlog");
         }
         let group = groups.take(event)?;

@@ -22,7 +22,7 @@ use tokio::time::error::Elapsed;
 use crate::binlog::Place;
 
 pub use blockers::{Blockers, Kill, Watch};
-pub use capture::{CaptureFailure, Captured, Captures, Changes, Expected, capture};
+pub use capture::{CaptureFailure, Captured, Captures, Changes, Expected, capture, unreachable};
 pub use connection::{Connection, Row};
 pub use dump::{AtTheEnd, Dump, end_of_binlog};
 pub use functions::Functions;

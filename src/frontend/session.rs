@@ -19,6 +19,7 @@ use super::{
     transaction::Shared,
 };
 use crate::{
+    backend::unreachable,
     config::Config,
     protocol::{
         auth::{self, Dialogue},
@@ -84,10 +85,7 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option
         Ok(server) => Channel::new(Side::Server, server),
         Err(error) => {
             warn!(server = %config.server.address, %error, "server unreachable");
-            let reason = format!(
-                "cannot reach its server at {}: {error}; start the server or correct server.address",
-                config.server.address
-            );
+            let reason = unreachable(&config.server, &error);
             return turn_away(client, &reason).await;
         }
     };

@@ -62,8 +62,9 @@ impl Shared {
     }
 
     /// Why no client can be served now, if so.
-    pub(super) fn problem(&self) -> Option<&'static str> {
-        self.captures.problem().or(self.replicator.problem())
+    pub(super) fn problem(&self) -> Option<String> {
+        let captures = self.captures.problem();
+        captures.or_else(|| self.replicator.problem())
     }
 
     /// What a prepared transaction has changed, with its keys, unless that is nothing.

@@ -7,6 +7,7 @@ mod delivery;
 mod entry;
 mod order;
 mod prepared;
+mod progress;
 mod recovery;
 mod seat;
 mod signs;
@@ -21,7 +22,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::sleep,
 };
 use tracing::{debug, warn};
@@ -41,6 +42,7 @@ use entry::{Entry, small_body};
 pub use entry::{Malformed, TooLarge};
 use order::Order;
 pub use prepared::{Held, Prepared};
+use progress::Progress;
 pub use seat::Seat;
 use seat::Seated;
 
@@ -58,7 +60,7 @@ pub struct Replicator {
     schemas: Arc<Schemas>,
     blockers: Arc<Blockers>,
     state: Mutex<State>,
-    is_synced: watch::Sender<bool>,
+    progress: Progress,
 }
 
 #[derive(Default)]
@@ -194,14 +196,18 @@ impl Replicator {
             blockers: Arc::new(Blockers::new(server.clone())),
             server,
             state: Mutex::default(),
-            is_synced: watch::Sender::new(false),
+            progress: Progress::new(),
         }
     }
 
     /// Why no client can be served now, if so.
-    pub fn problem(&self) -> Option<&'static str> {
-        let reason = "the node is catching up with its cluster, or has no majority to do it with";
-        (!*self.is_synced.borrow()).then_some(reason)
+    pub fn problem(&self) -> Option<String> {
+        self.progress.problem()
+    }
+
+    /// All up to here is committed on this node's server, or about to be.
+    pub fn seen(&self) -> Seqno {
+        self.lock().order.seen()
     }
 
     /// Why nothing can be committed now, if so.

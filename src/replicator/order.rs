@@ -44,11 +44,16 @@ pub(super) struct Order {
     /// The keys of write sets that are to be applied and are not committed yet, with the last of
     /// the write sets that have them.
     applying: HashMap<KeyHash, (Mode, Seqno)>,
-    /// All up to here is committed on this node's server, or about to be and holds its locks.
+    /// See [`seen`](Self::seen).
     seen: Seqno,
 }
 
 impl Order {
+    /// All up to here is committed on this node's server, or about to be and holds its locks.
+    pub(super) fn seen(&self) -> Seqno {
+        self.seen
+    }
+
     /// Takes in a transaction that is prepared, before it is proposed; gives the `last_seen` of its
     /// write set.
     ///

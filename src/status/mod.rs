@@ -38,6 +38,8 @@ pub struct Cluster {
     pub members: Vec<Member>,
     /// Index of the last log entry that this node has delivered; 0 before the first.
     pub last_delivered: u64,
+    /// Index of the last log entry that this node's server has, or is about to have.
+    pub last_committed: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +93,9 @@ impl fmt::Display for Status {
                 writeln!(f, "  {role}      {}  {}{this}", member.node, member.address)?;
             }
             writeln!(f, "last delivered  {}", cluster.last_delivered)?;
+            if let Some(last_committed) = cluster.last_committed {
+                writeln!(f, "last committed  {last_committed}")?;
+            }
         }
         let health = self.problem.as_deref().unwrap_or("ok");
         writeln!(f, "health          {health}")?;

@@ -20,6 +20,7 @@ use super::{Cluster, LastError, Member, Role, Status};
 use crate::{
     backend::Captures,
     consensus::{ReplicatedLog, View},
+    id::Seqno,
     net::accept,
     replicator::Replicator,
 };
@@ -74,7 +75,13 @@ async fn status<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> Json<
     let cluster = source.cluster.as_ref();
     Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        cluster: cluster.map(|(name, log)| describe(name.clone(), log.view())),
+        cluster: cluster.map(|(name, log)| {
+            let seen = source
+                .replicator
+                .as_ref()
+                .map(|replicator| replicator.seen());
+            describe(name.clone(), log.view(), seen)
+        }),
         problem,
         last_error: source.last_error.get(),
     })
@@ -93,7 +100,7 @@ impl<L: ReplicatedLog> Source<L> {
         let (_, log) = self.cluster.as_ref()?;
         let captures = self.captures.as_ref();
         if let Some(problem) = captures.and_then(|captures| captures.problem()) {
-            return Some(problem.to_owned());
+            return Some(problem);
         }
         if log.view().members.is_empty() {
             let problem =
@@ -113,12 +120,11 @@ impl<L: ReplicatedLog> Source<L> {
                 format!("catching up: it has delivered {delivered} of {index} log entries");
             return Some(problem);
         }
-        let replicator = self.replicator.as_ref();
-        Some(replicator?.problem()?.to_owned())
+        self.replicator.as_ref()?.problem()
     }
 }
 
-fn describe(name: String, view: View) -> Cluster {
+fn describe(name: String, view: View, seen: Option<Seqno>) -> Cluster {
     let View {
         node,
         leader,
@@ -142,5 +148,6 @@ fn describe(name: String, view: View) -> Cluster {
         leader: leader.map(|id| id.to_string()),
         members,
         last_delivered: committed,
+        last_committed: seen.map(|seqno| seqno.0),
     }
 }
