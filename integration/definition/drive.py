@@ -19,6 +19,7 @@ from cluster import (
 )
 
 DEADLOCK, DENIED, EXISTS, SYNTAX, UNKNOWN = 1213, 1044, 1050, 1064, 1051
+NO_SUCH_USER, CANNOT_CREATE_USER = 1133, 1410
 # What a node says that has defined what the others know nothing of.
 VOID = "the cluster went on without what was defined here"
 
@@ -150,6 +151,8 @@ def kinds():
         assert error_of(connection, "CREATE TABLE d.t (a INT)") == EXISTS
         # It has an effect all the same, or none: what it has is everywhere.
         assert error_of(connection, "DROP TABLE e.like_own, d.none") == UNKNOWN
+        # MariaDB grants it to the first one, and logs nothing.
+        assert error_of(connection, "GRANT DELETE ON d.t TO two, nobody") in (NO_SUCH_USER, CANNOT_CREATE_USER)
     with node(3, autocommit=True) as connection:
         run(connection, "PREPARE s FROM 'SELECT 1'")
         run(connection, "INSERT INTO d.t (id, v) VALUES (3, 'c')")
