@@ -174,7 +174,7 @@ pub async fn capture(server: &Server, captures: &Captures) -> CaptureFailure {
     }
 }
 
-/// What a client is told whose node does not reach its server.
+/// Why a node that does not reach its server serves nobody.
 pub fn unreachable(server: &Server, error: &impl fmt::Display) -> String {
     let address = &server.address;
     format!(

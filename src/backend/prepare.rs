@@ -97,8 +97,8 @@ pub async fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
     Ok(())
 }
 
-/// Whether the schemas are there. Making them waits for those who use them, even where they have been made; and
-/// they may wait for what comes after.
+/// Whether the schemas are there. Making them waits for those who use them, even where they have been
+/// made; and they may wait for what comes after.
 async fn has_schemas(connection: &mut Connection) -> Result<bool, ConnectionError> {
     match connection
         .query("SELECT seqno FROM trireme_private.position")
