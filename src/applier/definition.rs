@@ -11,6 +11,7 @@ use crate::{
     backend::{ConnectionError, Note, NoteError, position},
     binlog::{Event, Kind, Query},
     id::{Seqno, TransactionId},
+    sql::Dialect,
     write_set::Definition,
 };
 
@@ -114,7 +115,8 @@ impl Applier {
             note.end_connection(&self.server).await?;
             let effect = note.effect(&self.server).await?;
             let done = steps(&effect.events).len();
-            if done > 0 {
+            let dialect = Dialect::of(connection.version().as_bytes());
+            if done > 0 && !Note::is_void(dialect, &effect.events) {
                 // A new note would not know of them.
                 return Ok(Some(done));
             }

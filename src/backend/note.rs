@@ -17,6 +17,7 @@ use crate::{
     binlog::{CaptureError, Event, Group, Groups, Kind, Place, Query, Refusal},
     config::Server,
     id::{Seqno, TransactionId},
+    sql::{self, Dialect},
 };
 
 /// Between two looks at whether a connection has gone.
@@ -122,6 +123,17 @@ impl Note {
         }
         restore_durability(own).await?;
         own.run_unlogged(&[REMOVE]).await
+    }
+
+    /// Whether a definition that is noted and logged has to run again, from the beginning, after
+    /// [`has_not_run`](Self::has_not_run): MariaDB may have lost in a crash what its binlog tells.
+    pub fn is_void(dialect: Dialect, logged: &[Event]) -> bool {
+        let statements = logged.iter().filter(|event| event.kind() == Kind::QUERY);
+        let mut queries = statements.map(|event| Query::decode(event.body()));
+        let is_void = |query: Option<Query>| {
+            query.is_some_and(|query| sql::defines_account_or_routine(query.text, dialect))
+        };
+        dialect.mariadb && !logged.is_empty() && queries.all(is_void)
     }
 
     /// Ends the connection that runs the definition, and waits until it has ended.

@@ -1,8 +1,8 @@
 //! MariaDB's system tables of accounts and routines.
 //!
-//! MariaDB changes them, and then writes into its binlog what has changed them; a crash between the
-//! two leaves what nobody knows of. So they are copied before a definition runs, and put back if it has
-//! not run according to the binlog. MySQL does both in one.
+//! MariaDB changes them, writes into its binlog what has changed them, and then makes the change
+//! durable: after a crash either may be there without the other. So they are copied before a definition
+//! runs, and put back when it was not completed. MySQL does all in one.
 
 use tracing::info;
 
@@ -50,10 +50,7 @@ pub(super) async fn restore(own: &mut Connection) -> Result<(), ConnectionError>
     if changed.is_empty() {
         return Ok(());
     }
-    info!(
-        ?changed,
-        "undoing what a definition has done that was not completed"
-    );
+    info!(?changed, "undoing a definition that was not completed");
     let mut all = vec![ANY_DATE.to_owned()];
     for table in changed {
         all.push(format!("DELETE FROM mysql.{table}"));

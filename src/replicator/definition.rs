@@ -135,7 +135,8 @@ impl Replicator {
         if answered.is_err() {
             self.end_connection(&note).await;
         }
-        self.effect(&note).await
+        let (defined, _) = self.effect(&note).await?;
+        Ok(defined)
     }
 
     pub(super) async fn end_connection(&self, note: &Note) {
@@ -143,15 +144,18 @@ impl Replicator {
         retry(failure, async || note.end_connection(&self.server).await).await;
     }
 
-    /// What a definition that is over has done, as the others are to be told.
+    /// What a definition that is over has done, as the others are to be told, and as it was logged.
     ///
     /// # Errors
     /// It cannot be replicated. The others have been told, if they could be, that it has done nothing.
-    pub(super) async fn effect(self: &Arc<Self>, note: &Note) -> Result<Entry, ReplicationFailure> {
+    pub(super) async fn effect(
+        self: &Arc<Self>,
+        note: &Note,
+    ) -> Result<(Entry, Effect), ReplicationFailure> {
         let Note { seqno, id, .. } = *note;
         let effect = loop {
             match note.effect(&self.server).await {
-                Ok(effect) => break replicable(id, &effect),
+                Ok(effect) => break replicable(id, &effect).map(|defined| (defined, effect)),
                 Err(NoteError::Connection(error)) => {
                     warn!(%error, "cannot see what a definition has done; trying again");
                 }
@@ -160,7 +164,7 @@ impl Replicator {
             sleep(RETRY).await;
         };
         match effect {
-            Ok(defined) => Ok(defined),
+            Ok(effect) => Ok(effect),
             Err(error) => {
                 let told = self.clone().tell(nothing_defined(id), None);
                 // Without a majority the next start tries it again.

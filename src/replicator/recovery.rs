@@ -21,6 +21,7 @@ use crate::{
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
+    sql::Dialect,
 };
 
 /// Where a node stands when it starts.
@@ -120,9 +121,12 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
             break;
         }
     }
-    if let Some(Noted { note, has_run }) = noted {
+    if let Some(Noted { note, ran }) = noted {
         let seqno = note.seqno;
+        let has_run = ran == Ran::Yes;
         match (has_run, has_defined) {
+            // It is undone, and comes again as another node's would.
+            _ if ran == Ran::Void => {}
             (true, false) => return Err(ReplicationFailure::Void { seqno }),
             (false, true) => {
                 let error = "the others have it, and this server has lost it".to_owned();
@@ -148,7 +152,16 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
 #[derive(Debug)]
 struct Noted {
     note: Note,
-    has_run: bool,
+    ran: Ran,
+}
+
+/// Whether a definition has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ran {
+    Yes,
+    No,
+    /// It has, but it has to run again.
+    Void,
 }
 
 /// Tells the others what a definition of this node has done, if it was in the midst of one. It must
@@ -156,21 +169,29 @@ struct Noted {
 async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, ReplicationFailure> {
     let Replicator { log, server, .. } = &**replicator;
     let (node, _) = log.identity();
-    let note = retry("the note of a definition cannot be read", async || {
-        Note::read(&mut Connection::open(server).await?).await
+    let (note, dialect) = retry("the note of a definition cannot be read", async || {
+        let mut own = Connection::open(server).await?;
+        let dialect = Dialect::of(own.version().as_bytes());
+        Ok((Note::read(&mut own).await?, dialect))
     })
     .await;
     let Some(note) = note.filter(|note| note.id.node == node) else {
         return Ok(None);
     };
     replicator.end_connection(&note).await;
-    let defined = replicator.effect(&note).await?;
-    let has_run = defined != nothing_defined(note.id);
-    info!(seqno = %note.seqno, has_run, "found what a definition has done");
-    if has_run {
+    let (defined, effect) = replicator.effect(&note).await?;
+    let ran = if defined == nothing_defined(note.id) {
+        Ran::No
+    } else if Note::is_void(dialect, &effect.events) {
+        Ran::Void
+    } else {
+        Ran::Yes
+    };
+    info!(seqno = %note.seqno, ?ran, "found what a definition has done");
+    if ran != Ran::No {
         replicator.clone().tell(defined, None).await;
     }
-    Ok(Some(Noted { note, has_run }))
+    Ok(Some(Noted { note, ran }))
 }
 
 /// Says in the log that this node has started; gives the place of that.

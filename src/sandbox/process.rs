@@ -18,6 +18,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+/// Lines of a log that tell why its process has ended; a server says it before it shuts down.
+const LAST_WORDS: usize = 20;
+
 /// How long a process may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Where servers are besides in PATH, which is not everybody's.
@@ -96,7 +99,7 @@ impl Daemon {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(5)..].join("\n")
+        lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
     }
 
     /// Waits for its end, which may come after that of its pid file.

@@ -5,5 +5,5 @@
 mod class;
 mod lexer;
 
-pub use class::{Class, Completion, Unsupported};
+pub use class::{Class, Completion, Unsupported, defines_account_or_routine};
 pub use lexer::{Dialect, names_one_of, statements};
