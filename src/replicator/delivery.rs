@@ -13,9 +13,9 @@ use super::{
     entry::{Assembly, Entry},
     order::Action,
     prepared::{Decision, decide},
-    progress::Stage,
     recovery::{Recovered, recover, save},
     signs::{Silence, looks},
+    startup::Stage,
 };
 use crate::{
     applier::{Applier, Batch},
@@ -69,7 +69,7 @@ impl Replicator {
 
     async fn deliver_all(self: &Arc<Self>) -> Result<Infallible, ReplicationFailure> {
         let recovered = recover(self).await?;
-        self.progress.begin(Stage::CatchingUp, recovered.end);
+        self.startup.begin(Stage::CatchingUp, recovered.end);
         let mut deliveries = self.log.deliveries(0);
         let mut delivery = Delivery {
             replicator: self,
@@ -118,7 +118,7 @@ impl Delivery<'_> {
 
     async fn take(&mut self, delivered: Delivered) -> Result<(), ReplicationFailure> {
         let Delivered { index, body, .. } = delivered;
-        self.replicator.progress.reach(self.replicator.seen());
+        self.replicator.startup.reach(self.replicator.seen());
         let entry = self.assembly.take(&body);
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
         if let Some(entry) = entry {
@@ -141,7 +141,7 @@ impl Delivery<'_> {
         if seqno == self.recovered.end {
             self.apply().await?;
             save(&self.replicator.server, seqno).await;
-            self.replicator.progress.begin(Stage::Level, seqno);
+            self.replicator.startup.begin(Stage::Level, seqno);
             info!("the node has what its cluster has");
         }
         Ok(())

@@ -7,10 +7,10 @@ mod delivery;
 mod entry;
 mod order;
 mod prepared;
-mod progress;
 mod recovery;
 mod seat;
 mod signs;
+mod startup;
 
 use std::{
     collections::HashMap,
@@ -42,9 +42,9 @@ use entry::{Entry, small_body};
 pub use entry::{Malformed, TooLarge};
 use order::Order;
 pub use prepared::{Held, Prepared};
-use progress::Progress;
 pub use seat::Seat;
 use seat::Seated;
+use startup::Startup;
 
 /// Parts of a write set that are proposed at once.
 const PARTS_UNDER_WAY: usize = 8;
@@ -60,7 +60,7 @@ pub struct Replicator {
     schemas: Arc<Schemas>,
     blockers: Arc<Blockers>,
     state: Mutex<State>,
-    progress: Progress,
+    startup: Startup,
 }
 
 #[derive(Default)]
@@ -196,13 +196,13 @@ impl Replicator {
             blockers: Arc::new(Blockers::new(server.clone())),
             server,
             state: Mutex::default(),
-            progress: Progress::new(),
+            startup: Startup::new(),
         }
     }
 
     /// Why no client can be served now, if so.
     pub fn problem(&self) -> Option<String> {
-        self.progress.problem()
+        self.startup.problem()
     }
 
     /// All up to here is committed on this node's server, or about to be.

@@ -10,8 +10,8 @@ use super::{
     RETRY, ReplicationFailure, Replicator,
     claims::{Claims, nothing_defined},
     entry::{Assembly, Entry, small_body},
-    progress::Stage,
     retry,
+    startup::Stage,
 };
 use crate::{
     backend::{
@@ -90,7 +90,7 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     let Replicator { log, server, .. } = &**replicator;
     let noted = noted(replicator).await?;
     let end = announce(log).await;
-    replicator.progress.begin(Stage::Reading, end);
+    replicator.startup.begin(Stage::Reading, end);
     let (saved, marks) = retry("the saved position cannot be read", async || {
         read(server).await
     })
@@ -103,7 +103,7 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     loop {
         let delivered = deliveries.next().await?;
         let index = delivered.index;
-        replicator.progress.reach(Seqno(index));
+        replicator.startup.reach(Seqno(index));
         let entry = assembly.take(&delivered.body);
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
         for (seqno, entry) in entry.into_iter().flat_map(|e| claims.take(Seqno(index), e)) {

@@ -333,34 +333,6 @@ fn maintenance(mut lexer: Lexer) -> Class {
     }
 }
 
-/// Whether a definition changes accounts, what they may do, or routines and the like: what a server keeps
-/// in tables of its own.
-pub fn defines_account_or_routine(text: &[u8], dialect: Dialect) -> bool {
-    const HERE: [&str; 7] = [
-        "USER",
-        "ROLE",
-        "PROCEDURE",
-        "FUNCTION",
-        "PACKAGE",
-        "EVENT",
-        "SERVER",
-    ];
-    const ELSEWHERE: [&str; 7] = [
-        "TABLE", "VIEW", "TRIGGER", "INDEX", "DATABASE", "SCHEMA", "SEQUENCE",
-    ];
-    let mut tokens = Lexer::new(text, dialect);
-    let Some(verb) = tokens.next() else {
-        return false;
-    };
-    // Of accounts: their passwords and default roles.
-    if ["GRANT", "REVOKE", "SET"].iter().any(|own| verb.is(own)) {
-        return true;
-    }
-    let is_one_of = |token: Token, words: &[&str]| words.iter().any(|word| token.is(word));
-    let kind = tokens.find(|token| is_one_of(*token, &HERE) || is_one_of(*token, &ELSEWHERE));
-    kind.is_some_and(|kind| is_one_of(kind, &HERE))
-}
-
 /// Temporary tables are the session's own and commit nothing.
 fn create_or_drop(lexer: Lexer) -> Class {
     for token in lexer {
@@ -507,34 +479,6 @@ mod tests {
             ("/*M!100100 DELETE FROM t */", Write),
         ] {
             assert_eq!(Class::of(text.as_bytes(), MARIADB), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn accounts_and_routines_are_told_from_what_is_in_files() {
-        for (text, expected) in [
-            ("GRANT SELECT ON TABLE t TO u", true),
-            ("SET PASSWORD FOR u = 'x'", true),
-            ("create or replace user u", true),
-            ("ALTER USER u IDENTIFIED BY 'x'", true),
-            ("RENAME USER a TO b", true),
-            ("DROP ROLE r", true),
-            (
-                "CREATE DEFINER=`table`@`%` PROCEDURE p() DROP TABLE t",
-                true,
-            ),
-            ("CREATE AGGREGATE FUNCTION f RETURNS INT SONAME 'x'", true),
-            ("DROP EVENT IF EXISTS e", true),
-            ("CREATE TABLE user (a INT)", false),
-            ("CREATE DEFINER=`user`@`%` VIEW v AS SELECT user()", false),
-            ("CREATE UNIQUE INDEX user ON t (a)", false),
-            ("DROP DATABASE event", false),
-            ("TRUNCATE t", false),
-            ("", false),
-        ] {
-            let dialect = Dialect::of(b"10.11.6-MariaDB");
-            let found = defines_account_or_routine(text.as_bytes(), dialect);
-            assert_eq!(found, expected, "{text}");
         }
     }
 }

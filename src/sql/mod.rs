@@ -3,7 +3,9 @@
 //! This is not a parser: the server is. What is not recognized counts as a write.
 
 mod class;
+mod definition;
 mod lexer;
 
-pub use class::{Class, Completion, Unsupported, defines_account_or_routine};
+pub use class::{Class, Completion, Unsupported};
+pub use definition::defines_account_or_routine;
 pub use lexer::{Dialect, names_one_of, statements};

@@ -28,7 +28,7 @@ pub(super) enum Stage {
 
 /// The progress of a node that is starting.
 #[derive(Debug)]
-pub(super) struct Progress(Mutex<State>);
+pub(super) struct Startup(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -38,7 +38,7 @@ struct State {
     told: Instant,
 }
 
-impl Progress {
+impl Startup {
     pub(super) fn new() -> Self {
         Self(Mutex::new(State {
             stage: Stage::Starting,
@@ -102,19 +102,19 @@ mod tests {
 
     #[test]
     fn a_node_tells_how_far_it_is_until_it_is_level() {
-        let progress = Progress::new();
+        let startup = Startup::new();
         let starting = "starting, if it reaches a majority of its cluster";
-        assert_eq!(progress.problem().as_deref(), Some(starting));
+        assert_eq!(startup.problem().as_deref(), Some(starting));
         for (stage, expected) in [
             (Stage::Reading, "reading its log: 3 of 9"),
             (Stage::CatchingUp, "catching up with its cluster: 3 of 9"),
         ] {
-            progress.begin(stage, Seqno(9));
-            progress.reach(Seqno(3));
-            assert_eq!(progress.problem().as_deref(), Some(expected));
+            startup.begin(stage, Seqno(9));
+            startup.reach(Seqno(3));
+            assert_eq!(startup.problem().as_deref(), Some(expected));
         }
-        progress.begin(Stage::Level, Seqno(9));
-        progress.reach(Seqno(10));
-        assert_eq!(progress.problem(), None);
+        startup.begin(Stage::Level, Seqno(9));
+        startup.reach(Seqno(10));
+        assert_eq!(startup.problem(), None);
     }
 }
