@@ -11,6 +11,8 @@ import pymysql
 
 PORT = int(sys.argv[1])
 NODES = (1, 2, 3)
+# What is each server's and each node's own.
+OWN_SCHEMAS = "('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme', 'trireme_private')"
 
 
 def connect(port, **options):
@@ -79,7 +81,7 @@ def tables_of(connection):
     return run(
         connection,
         "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
-        "AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme', 'trireme_private')",
+        f"AND table_schema NOT IN {OWN_SCHEMAS}",
     )
 
 

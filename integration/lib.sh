@@ -90,9 +90,10 @@ ended() {
 }
 
 # start_sandbox PORT [OPTION…]: stock servers and nodes with their files in $BOX, as `trireme sandbox` lays them out.
+# The command, which also starts again what has been killed, is in SANDBOX afterwards.
 start_sandbox() {
-  local port=$1; shift
-  "$TRIREME" sandbox --dir "$BOX" --port "$port" --detach "$@"
+  SANDBOX=("$TRIREME" sandbox --dir "$BOX" --port "$1" --detach "${@:2}")
+  "${SANDBOX[@]}"
 }
 
 stop_sandbox() { "$TRIREME" sandbox stop --dir "$BOX" >/dev/null; rm -rf "$BOX"; }

@@ -121,8 +121,8 @@ def crash(victims, processes, box, sandbox):
     def killer():
         time.sleep(2)
         moment = time.monotonic()
-        kill(*[f"{box}/node{victim}/{process}.pid" for victim in victims for process in processes])
         try:
+            kill(*[f"{box}/node{victim}/{process}.pid" for victim in victims for process in processes])
             time.sleep(1)
             if processes == ("server",):
                 for victim in victims:

@@ -8,15 +8,14 @@ build
 install mariadb-server mariadb-client python3-pymysql
 
 promise() {
-  local sandbox=("$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}")
   say "$1: starting three servers and nodes"
-  "${sandbox[@]}" >/dev/null
+  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
   for processes in trireme server trireme,server; do
-    drive $port one $processes leader "$BOX" "${sandbox[@]}"
-    drive $port one $processes follower "$BOX" "${sandbox[@]}"
+    drive $port one $processes leader "$BOX" "${SANDBOX[@]}"
+    drive $port one $processes follower "$BOX" "${SANDBOX[@]}"
   done
-  drive $port catching_up "$BOX" "${sandbox[@]}"
-  drive $port all "${ROUNDS:-3}" "$BOX" "${sandbox[@]}"
+  drive $port catching_up "$BOX" "${SANDBOX[@]}"
+  drive $port all "${ROUNDS:-3}" "$BOX" "${SANDBOX[@]}"
   stop_sandbox
 }
 on_both_servers "${LAZY[@]}"

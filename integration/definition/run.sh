@@ -14,8 +14,8 @@ promise() {
   drive $port in_the_way
   drive $port meanwhile
   drive $port storm 5
-  drive $port crashes ${CRASHES:-10} "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
-  drive $port lost ${LOST:-alone} "$BOX" "$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}"
+  drive $port crashes ${CRASHES:-10} "$BOX" "${SANDBOX[@]}"
+  drive $port lost ${LOST:-alone} "$BOX" "${SANDBOX[@]}"
   stop_sandbox
 }
 on_both_servers "${LAZY[@]}"

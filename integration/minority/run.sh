@@ -6,11 +6,10 @@ build
 install mariadb-server mariadb-client python3-pymysql
 
 promise() {
-  local sandbox=("$TRIREME" sandbox --dir "$BOX" --port $port --detach --nodes 3 "${@:2}")
   say "$1: starting three servers and nodes"
   start_sandbox $port --nodes 3 "${@:2}" >/dev/null
-  drive $port two_killed "$BOX" "${sandbox[@]}"
-  drive $port reads "$BOX" "${sandbox[@]}"
+  drive $port two_killed "$BOX" "${SANDBOX[@]}"
+  drive $port reads "$BOX" "${SANDBOX[@]}"
   stop_sandbox
 }
 on_both_servers

@@ -11,7 +11,6 @@ use crate::{
     backend::{ConnectionError, Note, NoteError, position},
     binlog::{Event, Kind, Query},
     id::{Seqno, TransactionId},
-    sql::Dialect,
     write_set::Definition,
 };
 
@@ -115,8 +114,7 @@ impl Applier {
             note.end_connection(&self.server).await?;
             let effect = note.effect(&self.server).await?;
             let done = steps(&effect.events).len();
-            let dialect = Dialect::of(connection.version().as_bytes());
-            if done > 0 && !Note::is_void(dialect, &effect.events) {
+            if done > 0 && !effect.is_in_doubt {
                 // A new note would not know of them.
                 return Ok(Some(done));
             }

@@ -165,12 +165,20 @@ pub async fn capture(server: &Server, captures: &Captures) -> CaptureFailure {
             CaptureFailure::ServerLost(error) if captures.problem().is_some() => error,
             failure => return failure,
         };
-        let problem = unreachable(server, &error);
+        let problem = problem(server, &error);
         if captures.problem().as_ref() != Some(&problem) {
             warn!("{problem}");
             captures.problem.send_replace(Some(problem));
         }
         sleep(RETRY).await;
+    }
+}
+
+/// Why a node serves nobody yet.
+fn problem(server: &Server, error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::Io(_) | ConnectionError::Timeout(_) => unreachable(server, error),
+        _ => format!("cannot use its server at {}: {error}", server.address),
     }
 }
 

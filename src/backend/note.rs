@@ -2,7 +2,7 @@
 //!
 //! A definition commits by itself, so the saved position cannot be moved within it. The note says
 //! that it is about to run; whether it has run is in the server's binlog, which the server keeps in
-//! step with its schema through crashes.
+//! step with its schema through crashes, but for [`system_tables`] of MariaDB.
 
 use std::{fmt, time::Duration};
 
@@ -125,17 +125,6 @@ impl Note {
         own.run_unlogged(&[REMOVE]).await
     }
 
-    /// Whether a definition that is noted and logged has to run again, from the beginning, after
-    /// [`has_not_run`](Self::has_not_run): MariaDB may have lost in a crash what its binlog tells.
-    pub fn is_void(dialect: Dialect, logged: &[Event]) -> bool {
-        let statements = logged.iter().filter(|event| event.kind() == Kind::QUERY);
-        let mut queries = statements.map(|event| Query::decode(event.body()));
-        let is_void = |query: Option<Query>| {
-            query.is_some_and(|query| sql::defines_account_or_routine(query.text, dialect))
-        };
-        dialect.mariadb && !logged.is_empty() && queries.all(is_void)
-    }
-
     /// Ends the connection that runs the definition, and waits until it has ended.
     ///
     /// # Errors
@@ -158,6 +147,7 @@ impl Note {
     /// The server cannot be reached, or its binlog not be read.
     pub async fn effect(&self, server: &Server) -> Result<Effect, NoteError> {
         let mut own = Connection::open(server).await?;
+        let dialect = Dialect::of(own.version().as_bytes());
         let end = end_of_binlog(&mut own).await?;
         let mut groups = Groups::from(self.place.clone());
         let mut dump = Dump::start(own, &self.place, rand::random(), AtTheEnd::Stop).await?;
@@ -179,7 +169,11 @@ impl Note {
             }
         }
         let format = groups.format().expect("waited for above").clone();
-        Ok(Effect { format, events })
+        Ok(Effect {
+            format,
+            is_in_doubt: may_be_lost(dialect, &events),
+            events,
+        })
     }
 }
 
@@ -211,6 +205,19 @@ pub struct Effect {
     /// How the events are to be read.
     pub format: Event,
     pub events: Vec<Event>,
+    /// A crash may have taken what is logged here: after one it has to run again from the beginning, when
+    /// what is left is undone ([`Note::has_not_run`]).
+    pub is_in_doubt: bool,
+}
+
+/// Whether a server may have logged this and not have it after a crash.
+fn may_be_lost(dialect: Dialect, logged: &[Event]) -> bool {
+    let statements = logged.iter().filter(|event| event.kind() == Kind::QUERY);
+    let mut queries = statements.map(|event| Query::decode(event.body()));
+    let may_be = |query: Option<Query>| {
+        query.is_some_and(|query| sql::defines_account_or_routine(query.text, dialect))
+    };
+    dialect.mariadb && !logged.is_empty() && queries.all(may_be)
 }
 
 /// Why it is not known what a definition has done; for ever, unless it is the connection.

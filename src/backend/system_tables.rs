@@ -36,6 +36,9 @@ pub(super) async fn save(own: &mut Connection) -> Result<(), ConnectionError> {
         )
     };
     let changed = changed(own).await?;
+    if changed.is_empty() {
+        return Ok(());
+    }
     let copies = changed.into_iter().map(copy);
     let all: Vec<_> = [ANY_DATE.to_owned()].into_iter().chain(copies).collect();
     own.run_unlogged(&all).await

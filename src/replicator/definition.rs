@@ -220,7 +220,7 @@ impl Replicator {
 
 /// What a definition has done, if every node can do it as well.
 fn replicable(id: TransactionId, effect: &Effect) -> Result<Entry, String> {
-    let Effect { format, events } = effect;
+    let Effect { format, events, .. } = effect;
     if events.is_empty() {
         return Ok(nothing_defined(id));
     }

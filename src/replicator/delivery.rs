@@ -118,7 +118,9 @@ impl Delivery<'_> {
 
     async fn take(&mut self, delivered: Delivered) -> Result<(), ReplicationFailure> {
         let Delivered { index, body, .. } = delivered;
-        self.replicator.startup.reach(self.replicator.seen());
+        if index <= self.recovered.end.0 {
+            self.replicator.startup.reach(self.replicator.seen());
+        }
         let entry = self.assembly.take(&body);
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
         if let Some(entry) = entry {

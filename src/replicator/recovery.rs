@@ -21,7 +21,6 @@ use crate::{
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
-    sql::Dialect,
 };
 
 /// Where a node stands when it starts.
@@ -123,17 +122,16 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     }
     if let Some(Noted { note, ran }) = noted {
         let seqno = note.seqno;
-        let has_run = ran == Ran::Yes;
-        match (has_run, has_defined) {
-            // It is undone, and comes again as another node's would.
-            _ if ran == Ran::Void => {}
-            (true, false) => return Err(ReplicationFailure::Void { seqno }),
-            (false, true) => {
+        match (ran, has_defined) {
+            (Ran::Yes, false) => return Err(ReplicationFailure::Void { seqno }),
+            (Ran::No, true) => {
                 let error = "the others have it, and this server has lost it".to_owned();
                 return Err(ReplicationFailure::Undefined { seqno, error });
             }
+            // What is in doubt is undone, and comes again as another node's would.
             _ => {}
         }
+        let has_run = ran == Ran::Yes;
         replicator.noted(seqno, has_run).await;
         if has_run {
             found.reach(seqno);
@@ -160,8 +158,8 @@ struct Noted {
 enum Ran {
     Yes,
     No,
-    /// It has, but it has to run again.
-    Void,
+    /// The binlog says so, but a crash may have taken it.
+    InDoubt,
 }
 
 /// Tells the others what a definition of this node has done, if it was in the midst of one. It must
@@ -169,10 +167,8 @@ enum Ran {
 async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, ReplicationFailure> {
     let Replicator { log, server, .. } = &**replicator;
     let (node, _) = log.identity();
-    let (note, dialect) = retry("the note of a definition cannot be read", async || {
-        let mut own = Connection::open(server).await?;
-        let dialect = Dialect::of(own.version().as_bytes());
-        Ok((Note::read(&mut own).await?, dialect))
+    let note = retry("the note of a definition cannot be read", async || {
+        Note::read(&mut Connection::open(server).await?).await
     })
     .await;
     let Some(note) = note.filter(|note| note.id.node == node) else {
@@ -182,8 +178,8 @@ async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, Replicatio
     let (defined, effect) = replicator.effect(&note).await?;
     let ran = if defined == nothing_defined(note.id) {
         Ran::No
-    } else if Note::is_void(dialect, &effect.events) {
-        Ran::Void
+    } else if effect.is_in_doubt {
+        Ran::InDoubt
     } else {
         Ran::Yes
     };

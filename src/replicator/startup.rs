@@ -63,9 +63,6 @@ impl Startup {
     /// The stage has come to here; the node's log tells so now and then.
     pub(super) fn reach(&self, at: Seqno) {
         let mut state = self.lock();
-        if state.stage == Stage::Level {
-            return;
-        }
         state.at = at;
         if state.told.elapsed() >= PERIOD {
             state.told = Instant::now();
@@ -114,7 +111,6 @@ mod tests {
             assert_eq!(startup.problem().as_deref(), Some(expected));
         }
         startup.begin(Stage::Level, Seqno(9));
-        startup.reach(Seqno(10));
         assert_eq!(startup.problem(), None);
     }
 }
