@@ -15,8 +15,8 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    Connection, ConnectionError, Dump, Functions, PrepareError, dump::AtTheEnd, end_of_binlog,
-    prepare, prepare::roll_back_forsaken,
+    Connection, ConnectionError, Dump, Functions, PrepareError, Unreplicated, dump::AtTheEnd,
+    end_of_binlog, prepare, prepare::roll_back_forsaken,
 };
 use crate::{
     binlog::{self, CaptureError, Event, Group, Groups, Kind, Refusal, TableMap},
@@ -49,6 +49,8 @@ pub struct Captures {
     problem: watch::Sender<Option<String>>,
     /// What may write although it looks like reading.
     pub functions: Functions,
+    /// What must not be written to.
+    pub unreplicated: Unreplicated,
 }
 
 type Waiting = HashMap<TransactionId, oneshot::Sender<Captured>>;
@@ -77,6 +79,20 @@ impl Captures {
         let _ = followed.expect("the sender is in self");
     }
 
+    /// Reads anew what statements are judged by, after something was defined.
+    ///
+    /// # Errors
+    /// The server cannot be reached with the node's account.
+    pub async fn refresh(&self, server: &Server) -> Result<(), ConnectionError> {
+        self.read_defined(&mut Connection::open(server).await?)
+            .await
+    }
+
+    async fn read_defined(&self, connection: &mut Connection) -> Result<(), ConnectionError> {
+        self.functions.read(connection).await?;
+        self.unreplicated.read(connection).await
+    }
+
     fn hand_over(&self, name: &[u8], changes: Captured) {
         let id = str::from_utf8(name).ok().and_then(|name| name.parse().ok());
         let sender = id.and_then(|id| self.lock().remove(&id));
@@ -97,6 +113,7 @@ impl Default for Captures {
             waiting: Mutex::default(),
             problem: watch::Sender::new(Some("connecting to its server".to_owned())),
             functions: Functions::default(),
+            unreplicated: Unreplicated::default(),
         }
     }
 }
@@ -193,7 +210,7 @@ pub fn unreachable(server: &Server, error: &impl fmt::Display) -> String {
 async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, CaptureFailure> {
     let mut connection = Connection::open(server).await?;
     prepare(&mut connection).await?;
-    captures.functions.read(&mut connection).await?;
+    captures.read_defined(&mut connection).await?;
     roll_back_forsaken(&mut connection).await?;
     let mut groups = Groups::from(end_of_binlog(&mut connection).await?);
     // No other reader of this server has this id.

@@ -246,12 +246,14 @@ fn is_end(packet: &[u8]) -> bool {
 pub struct Row(Vec<Option<Bytes>>);
 
 impl Row {
+    /// Reads the packet of a row of text.
+    ///
     /// | bytes | field |
     /// |---|---|
     /// | 1 | 0xfb for NULL; nothing else follows |
     /// | lenenc | length of the value |
     /// | … | value |
-    fn decode(packet: &Bytes, columns: usize) -> Option<Self> {
+    pub fn decode(packet: &Bytes, columns: usize) -> Option<Self> {
         let mut rest = &packet[..];
         let mut values = Vec::new();
         while !rest.is_empty() {

@@ -6,10 +6,7 @@ use std::{
 };
 
 use super::{Connection, ConnectionError, Row};
-use crate::{
-    config::Server,
-    sql::{self, Dialect},
-};
+use crate::sql::{self, Dialect};
 
 /// What a server says of a function's access to data is only what its author said, so all count.
 /// Those of the `sys` schema are the server's own.
@@ -30,14 +27,6 @@ impl Functions {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// Reads the names anew, after something was defined.
-    ///
-    /// # Errors
-    /// The server cannot be reached with the node's account.
-    pub async fn refresh(&self, server: &Server) -> Result<(), ConnectionError> {
-        self.read(&mut Connection::open(server).await?).await
     }
 
     /// Reads the names anew.

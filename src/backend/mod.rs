@@ -13,6 +13,7 @@ mod prepare;
 mod schema;
 mod slots;
 mod system_tables;
+mod unreplicated;
 mod weights;
 
 use std::io;
@@ -30,6 +31,7 @@ pub use note::{Effect, Note, NoteError};
 pub use prepare::{PrepareError, prepare};
 pub use schema::{Defining, NoKeys, Schemas};
 pub use slots::{Slot, Slots};
+pub use unreplicated::{Unreplicable, Unreplicated, Verdict};
 
 /// Why the node cannot talk to its server.
 #[derive(Debug, thiserror::Error)]

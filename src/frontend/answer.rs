@@ -17,29 +17,41 @@ const FIRST: u8 = 1;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) packet: Packet,
+    /// It is the whole answer, which the server knows nothing of.
+    is_whole: bool,
 }
 
 impl Answer {
+    /// What the server ends its answer with.
+    pub(super) fn of_server(packet: Packet) -> Self {
+        Self {
+            packet,
+            is_whole: false,
+        }
+    }
+
     /// An error of the node itself, as the whole answer.
     pub(super) fn refusal(code: ErrorCode, reason: impl fmt::Display) -> Self {
-        let packet = Packet {
-            sequence: FIRST,
-            payload: node_error(code, reason).payload(),
-        };
-        Self { packet }
+        Self::own(&node_error(code, reason))
     }
 
     /// The error of a transaction that another one has kept from committing, in the server's words.
     pub(super) fn deadlock() -> Self {
-        let error = ErrorPacket {
+        Self::own(&ErrorPacket {
             code: errno::DEADLOCK,
             message: errno::DEADLOCK_MESSAGE.to_owned(),
-        };
+        })
+    }
+
+    fn own(error: &ErrorPacket) -> Self {
         let packet = Packet {
             sequence: FIRST,
             payload: error.payload(),
         };
-        Self { packet }
+        Self {
+            packet,
+            is_whole: true,
+        }
     }
 
     pub(super) fn is_error(&self) -> bool {
@@ -53,6 +65,15 @@ impl Answer {
     /// This packet, where the other one would have come.
     pub(super) fn in_place_of(mut self, other: &Self) -> Self {
         self.packet.sequence = other.packet.sequence;
+        self.is_whole = false;
+        self
+    }
+
+    /// This answer to one of several statements, where the first packet has this sequence number.
+    pub(super) fn starting_at(mut self, first: u8) -> Self {
+        if self.is_whole {
+            self.packet.sequence = first;
+        }
         self
     }
 

@@ -12,6 +12,7 @@ use super::{
     transaction::{Shared, Transactions},
 };
 use crate::{
+    backend::Verdict,
     protocol::{
         capability::Capabilities,
         command::{Command, Shape},
@@ -119,7 +120,9 @@ impl Replicated {
         for (at, text) in statements.into_iter().enumerate() {
             let class = self.class(text);
             session.more_follows = at < last;
+            let first = session.server.first_sequence();
             let answer = self.statement(session, class, Source::Text(text)).await?;
+            let answer = answer.starting_at(first);
             goes_on = self.goes_on(class);
             let ends = at == last || answer.is_error() || !goes_on;
             session.renumber(if ends { 0 } else { answer.packet.sequence });
@@ -148,7 +151,11 @@ impl Replicated {
 
     async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
         let packet = session.take_command().await?;
-        let class = self.class(&packet[1..]);
+        let text = &packet[1..];
+        let class = self.class(text);
+        if let Some(refusal) = self.unreplicable(session, class, text).await? {
+            return session.answer_with(refusal).await;
+        }
         session.send(&packet).await?;
         if let Some(id) = session.prepared_id().await? {
             self.prepared.insert(id, class);
@@ -156,6 +163,29 @@ impl Replicated {
         }
         let answer = session.respond(Shape::Prepared, 0).await?;
         session.answer_with(answer).await
+    }
+
+    /// The answer to a statement that must not run, since what it changes cannot be replicated.
+    async fn unreplicable(
+        &self,
+        session: &mut Session,
+        class: Class,
+        text: &[u8],
+    ) -> Result<Option<Answer>, SessionError> {
+        if !matches!(class, Class::Read | Class::Write | Class::Session) {
+            return Ok(None);
+        }
+        let mut verdict = self.transactions.judge(text, self.dialect, None);
+        if verdict == Verdict::AskSchema {
+            let schema = session.default_schema().await?.unwrap_or_default();
+            verdict = self.transactions.judge(text, self.dialect, Some(&schema));
+        }
+        Ok(match verdict {
+            Verdict::Unreplicable(reason) => {
+                Some(Answer::refusal(errno::NOT_SUPPORTED_YET, reason))
+            }
+            Verdict::Replicable | Verdict::AskSchema => None,
+        })
     }
 
     /// Runs a statement and gives the last packet of its answer; what is before has been relayed.
@@ -182,6 +212,11 @@ impl Replicated {
         }
         if let Some(refusal) = self.transactions.without_majority(class) {
             session.discard(source).await?;
+            return Ok(refusal);
+        }
+        if let Source::Text(text) = source
+            && let Some(refusal) = self.unreplicable(session, class, text).await?
+        {
             return Ok(refusal);
         }
         if self.transactions.is_open() && commits_implicitly(class, session) {

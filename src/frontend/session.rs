@@ -299,7 +299,7 @@ impl Session {
             match self.next_packet(&mut response, hidden).await? {
                 Next::Command => {
                     let packet = self.take_answer().await?;
-                    return Ok(Answer { packet });
+                    return Ok(Answer::of_server(packet));
                 }
                 Next::Server => channel::pass(&mut self.server, &mut self.client).await?,
                 Next::File => {

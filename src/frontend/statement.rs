@@ -5,10 +5,13 @@ use super::{
     channel::{self, Packet, Side},
     session::{Session, SessionError},
 };
-use crate::protocol::{
-    command::{Command, Shape},
-    packet,
-    response::{Next, Response},
+use crate::{
+    backend::Row,
+    protocol::{
+        command::{Command, Shape},
+        packet,
+        response::{Next, Response},
+    },
 };
 
 /// The longest statement that is taken, in bytes: servers take none above 1 GiB.
@@ -106,6 +109,15 @@ impl Session {
         }
     }
 
+    /// The schema of names that come without one, if there is one.
+    pub(super) async fn default_schema(&mut self) -> Result<Option<String>, SessionError> {
+        let packets = self.record("SELECT DATABASE()", 0).await?;
+        // Its only row comes before the last packet.
+        let row = packets.into_iter().nth_back(1);
+        let schema = row.and_then(|row| Row::decode(&row.into(), 1));
+        Ok(schema.and_then(|row| row.text(0).map(str::to_owned)))
+    }
+
     /// Answers the client with packets that were recorded, up to the last one, which it gives.
     pub(super) fn replay(&mut self, packets: &[Vec<u8>]) -> Answer {
         let mut sequence = self.server.first_sequence();
@@ -113,12 +125,10 @@ impl Session {
         for payload in before {
             sequence = self.client.put_packet(sequence, payload);
         }
-        Answer {
-            packet: Packet {
-                sequence,
-                payload: last.clone(),
-            },
-        }
+        Answer::of_server(Packet {
+            sequence,
+            payload: last.clone(),
+        })
     }
 
     /// Waits until the server ends its connection, while it has nothing to answer.

@@ -15,7 +15,9 @@ use super::{
     statement::Source,
 };
 use crate::{
-    backend::{Captures, Changes, ConnectionError, Expected, NoKeys, Schemas, Slot, Slots},
+    backend::{
+        Captures, Changes, ConnectionError, Expected, NoKeys, Schemas, Slot, Slots, Verdict,
+    },
     binlog,
     config::Server,
     consensus::ProposeError,
@@ -139,6 +141,12 @@ impl Transactions {
     pub(super) fn may_write(&self, text: &[u8], dialect: Dialect) -> bool {
         let names = self.shared.captures.functions.names();
         sql::names_one_of(text, dialect, &names)
+    }
+
+    /// Whether what a statement changes can be replicated, as far as can be told before it runs.
+    pub(super) fn judge(&self, text: &[u8], dialect: Dialect, schema: Option<&str>) -> Verdict {
+        let unreplicated = &self.shared.captures.unreplicated;
+        unreplicated.judge(text, dialect, schema)
     }
 
     /// The answer to a statement that must not run, since there is no majority.

@@ -214,7 +214,7 @@ impl Replicator {
             captures, server, ..
         } = self;
         let failure = "what is defined cannot be read";
-        retry(failure, async || captures.functions.refresh(server).await).await;
+        retry(failure, async || captures.refresh(server).await).await;
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! This is not a parser: the server is. What is not recognized counts as a write.
 
+mod changed;
 mod class;
 mod definition;
 mod lexer;
 
+pub use changed::{Named, changed, named};
 pub use class::{Class, Completion, Unsupported};
 pub use definition::defines_account_or_routine;
 pub use lexer::{Dialect, names_one_of, statements};

@@ -1,0 +1,248 @@
+//! What cannot be replicated: tables of engines that take no part in transactions, and sequences, which
+//! each server moves by itself; and what changes one of them when it is used.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::{Connection, ConnectionError, Row};
+use crate::sql::{self, Dialect, Named};
+
+const TABLES: &str = "SELECT table_schema, table_name, engine, table_type FROM information_schema.tables \
+    WHERE (engine <> 'InnoDB' OR table_type = 'SEQUENCE') AND table_schema NOT IN \
+    ('information_schema', 'performance_schema', 'sys', 'trireme', 'trireme_private')";
+
+const VIEWS: &str = "SELECT table_schema, table_name, view_definition FROM information_schema.views \
+    WHERE table_schema NOT IN ('sys', 'mysql')";
+
+/// What changes more than itself when it is used: its schema, its name, and the text that says what.
+const USERS: [&str; 3] = [
+    "SELECT routine_schema, routine_name, routine_definition FROM information_schema.routines \
+        WHERE routine_schema NOT IN ('sys', 'mysql')",
+    "SELECT event_object_schema, event_object_table, action_statement \
+        FROM information_schema.triggers WHERE event_object_schema <> 'sys'",
+    "SELECT table_schema, table_name, column_default FROM information_schema.columns \
+        WHERE column_default LIKE '%nextval(%'",
+];
+
+/// Where a server keeps what is its own.
+const SYSTEM_SCHEMA: &str = "mysql";
+
+/// Why what changes something cannot be replicated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreplicable {
+    #[error(
+        "changes of {table} are not replicated, since its engine is {engine}; run ALTER TABLE {table} \
+        ENGINE=InnoDB"
+    )]
+    Engine { table: String, engine: String },
+    #[error(
+        "{0} is a table of the server itself, which is not replicated; use CREATE USER, GRANT, \
+        CREATE FUNCTION and the like"
+    )]
+    System(String),
+    #[error(
+        "the sequence {0} is not replicated, so that nodes would give the same values; use \
+        AUTO_INCREMENT"
+    )]
+    Sequence(String),
+    #[error("{user} cannot be used here: {reason}")]
+    Used {
+        user: String,
+        reason: Arc<Unreplicable>,
+    },
+}
+
+/// By name and schema, in lower case.
+#[derive(Debug, Default)]
+struct Reasons(HashMap<String, HashMap<String, Arc<Unreplicable>>>);
+
+/// A view, a table or a routine with what it names, of its own schema where it does not say.
+type User = (String, String, Vec<Named>);
+
+/// What of a server cannot be replicated.
+#[derive(Debug, Default)]
+pub struct Unreplicated(RwLock<Arc<Reasons>>);
+
+/// What the text of a statement tells of whether it can be replicated.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Replicable,
+    Unreplicable(Arc<Unreplicable>),
+    /// It depends on the default schema.
+    AskSchema,
+}
+
+impl Unreplicated {
+    /// Judges a statement that runs in this default schema, if it is known.
+    pub fn judge(&self, text: &[u8], dialect: Dialect, schema: Option<&str>) -> Verdict {
+        let reasons = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if reasons.0.is_empty() {
+            return Verdict::Replicable;
+        }
+        reasons.judge(&sql::changed(text, dialect), schema)
+    }
+
+    /// Reads anew what there is.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub async fn read(&self, connection: &mut Connection) -> Result<(), ConnectionError> {
+        let tables = connection.query(TABLES).await?;
+        let tables: Vec<_> = tables.iter().filter_map(table).collect();
+        let only_system = tables
+            .iter()
+            .all(|((schema, _), _)| schema == SYSTEM_SCHEMA);
+        let mut reasons = Reasons::default();
+        for ((schema, name), reason) in tables {
+            reasons.add(&schema, &name, reason);
+        }
+        if !only_system {
+            let dialect = Dialect::of(connection.version().as_bytes());
+            let views = connection.query(VIEWS).await?;
+            let mut users: Vec<_> = views
+                .iter()
+                .filter_map(|row| user(row, |text| sql::named(text, dialect)))
+                .collect();
+            for question in USERS {
+                let rows = connection.query(question).await?;
+                let found = rows
+                    .iter()
+                    .filter_map(|row| user(row, |text| sql::changed(text, dialect)));
+                users.extend(found);
+            }
+            reasons.add_users(&users);
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(reasons);
+        Ok(())
+    }
+}
+
+fn table(row: &Row) -> Option<((String, String), Unreplicable)> {
+    let (schema, name) = (row.text(0)?, row.text(1)?);
+    let table = format!("{schema}.{name}");
+    let reason = match (row.text(2), row.text(3)) {
+        (_, Some("SEQUENCE")) => Unreplicable::Sequence(table),
+        _ if schema == SYSTEM_SCHEMA => Unreplicable::System(table),
+        (engine, _) => Unreplicable::Engine {
+            table,
+            engine: engine?.to_owned(),
+        },
+    };
+    Some(((schema.to_owned(), name.to_owned()), reason))
+}
+
+fn user(row: &Row, uses: impl FnOnce(&[u8]) -> Vec<Named>) -> Option<User> {
+    let (schema, name) = (row.text(0)?.to_owned(), row.text(1)?.to_owned());
+    Some((schema, name, uses(row.text(2)?.as_bytes())))
+}
+
+impl Reasons {
+    fn judge(&self, changed: &[Named], schema: Option<&str>) -> Verdict {
+        let mut verdict = Verdict::Replicable;
+        for named in changed {
+            let Some(schemas) = self.0.get(&named.name) else {
+                continue;
+            };
+            match named.schema.as_deref().or(schema) {
+                Some(schema) => {
+                    if let Some(reason) = schemas.get(&schema.to_lowercase()) {
+                        return Verdict::Unreplicable(reason.clone());
+                    }
+                }
+                None => verdict = Verdict::AskSchema,
+            }
+        }
+        verdict
+    }
+
+    /// Whether this was not known before.
+    fn add(&mut self, schema: &str, name: &str, reason: Unreplicable) -> bool {
+        let schemas = self.0.entry(name.to_lowercase()).or_default();
+        let is_new = !schemas.contains_key(&schema.to_lowercase());
+        if is_new {
+            schemas.insert(schema.to_lowercase(), Arc::new(reason));
+        }
+        is_new
+    }
+
+    /// Adds what changes what is here, itself or by what it uses.
+    fn add_users(&mut self, users: &[User]) {
+        let mut has_grown = true;
+        while std::mem::take(&mut has_grown) {
+            for (schema, name, uses) in users {
+                if let Verdict::Unreplicable(reason) = self.judge(uses, Some(schema)) {
+                    let user = format!("{schema}.{name}");
+                    has_grown |= self.add(schema, name, Unreplicable::Used { user, reason });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(names: &[&str]) -> Vec<Named> {
+        let named = |name: &&str| match name.split_once('.') {
+            Some((schema, name)) => Named::new(Some(schema), name),
+            None => Named::new(None, name),
+        };
+        names.iter().map(named).collect()
+    }
+
+    fn reasons() -> Reasons {
+        let mut reasons = Reasons::default();
+        let (table, engine) = ("d.M".to_owned(), "MyISAM".to_owned());
+        assert!(reasons.add("d", "M", Unreplicable::Engine { table, engine }));
+        let user = |schema: &str, name: &str, uses: &[&str]| {
+            (schema.to_owned(), name.to_owned(), named(uses))
+        };
+        reasons.add_users(&[
+            user("e", "view", &["f"]),
+            user("e", "f", &["e.p"]),
+            user("e", "p", &["D.m"]),
+            user("e", "other", &["m"]),
+        ]);
+        reasons
+    }
+
+    #[test]
+    fn what_changes_something_unreplicated_is_unreplicable_in_its_schema() {
+        let reasons = reasons();
+        for (changed, schema, expected) in [
+            (&["d.m"][..], None, Some("changes of d.M are")),
+            (&["m"], Some("D"), Some("changes of d.M are")),
+            (
+                &["x", "e.view"],
+                None,
+                Some("e.view cannot be used here: e.f cannot"),
+            ),
+            (&["e.m", "d.p", "e.other"], None, None),
+            (&["m"], Some("e"), None),
+            (&["x"], None, None),
+        ] {
+            match (reasons.judge(&named(changed), schema), expected) {
+                (Verdict::Unreplicable(reason), Some(start)) => {
+                    assert!(reason.to_string().starts_with(start), "{reason}");
+                }
+                (verdict, expected) => {
+                    assert_eq!(
+                        (verdict, expected),
+                        (Verdict::Replicable, None),
+                        "{changed:?}"
+                    );
+                }
+            }
+        }
+        assert_eq!(reasons.judge(&named(&["m"]), None), Verdict::AskSchema);
+        let both = reasons.judge(&named(&["m", "d.m"]), None);
+        assert!(matches!(both, Verdict::Unreplicable(_)), "{both:?}");
+    }
+}
