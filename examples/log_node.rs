@@ -28,7 +28,7 @@ use tokio::{
     sync::watch,
 };
 use trireme::{
-    config::Cluster,
+    config::{BackdoorPolicy, Cluster},
     consensus::{Delivered, Engine, ReplicatedLog},
 };
 
@@ -42,6 +42,7 @@ async fn main() -> anyhow::Result<()> {
     let directory = PathBuf::from(arguments.next().context("DIRECTORY is missing")?);
     let address = arguments.next().context("ADDRESS is missing")?;
     let settings = Cluster {
+        backdoor_commits: BackdoorPolicy::Fatal,
         name: "log".to_owned(),
         listen: address.parse()?,
         address,

@@ -65,6 +65,17 @@ pub struct Cluster {
     pub directory: PathBuf,
     /// Whether clients may read, from what may be stale, while there is no majority.
     pub reads_without_majority: bool,
+    pub backdoor_commits: BackdoorPolicy,
+}
+
+/// What becomes of a node whose server has committed what did not come through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum BackdoorPolicy {
+    /// It stops before its data differ any more from the others'.
+    Fatal,
+    /// It says so and goes on.
+    Reported,
 }
 
 /// Why a configuration cannot be used.
@@ -152,6 +163,7 @@ impl Cluster {
             listen,
             directory,
             reads_without_majority,
+            backdoor_commits,
         } = raw;
         let address = address.ok_or(ConfigError::Missing("cluster.address"))?;
         if let Some(member) = members.iter().find(|m| !is_host_and_port(m)) {
@@ -177,6 +189,7 @@ impl Cluster {
             listen: socket_address("cluster.listen", listen)?,
             directory,
             reads_without_majority,
+            backdoor_commits,
         })
     }
 }
@@ -241,6 +254,7 @@ struct RawCluster {
     listen: String,
     directory: PathBuf,
     reads_without_majority: bool,
+    backdoor_commits: BackdoorPolicy,
 }
 
 impl Default for RawCluster {
@@ -252,6 +266,7 @@ impl Default for RawCluster {
             listen: "0.0.0.0:4567".to_owned(),
             directory: "/var/lib/trireme".into(),
             reads_without_majority: false,
+            backdoor_commits: BackdoorPolicy::Fatal,
         }
     }
 }
@@ -312,6 +327,7 @@ mod tests {
             "members",
             "directory",
             "reads_without_majority",
+            "backdoor_commits",
         ] {
             assert!(
                 EXAMPLE.lines().any(|l| l.starts_with(&format!("{key} = "))),
@@ -352,6 +368,10 @@ mod tests {
             (
                 "[cluster]\naddress = 'a:1'\nmembers = ['a:1']\nlisten = 'a:1'",
                 "cluster.listen",
+            ),
+            (
+                "[cluster]\naddress = 'a:1'\nmembers = ['a:1']\nbackdoor_commits = 'ignored'",
+                "unknown variant `ignored`, expected `fatal` or `reported`",
             ),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();

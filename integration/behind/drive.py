@@ -3,12 +3,17 @@
     drive.py PORT PART [ARGUMENT…]
 """
 
+import json
+import re
+import subprocess
 import sys
+import time
+import urllib.request
 
 import pymysql
 from pymysql.constants import CLIENT, COMMAND
 
-from cluster import NODES, define, expect_equal, node, run
+from cluster import NODES, PORT, define, expect_equal, node, run, runs, server, start_again
 
 REFUSED = 1235
 
@@ -104,6 +109,108 @@ def refused():
     print(f"{expect_equal()} tables equal on all servers")
 
 
-PARTS = {"refused": refused}
-if __name__ == "__main__":
-    PARTS[sys.argv[2]](*sys.argv[3:])
+def no_events():
+    """Events run nowhere: what they write would be on each server for itself."""
+    define(
+        "CREATE DATABASE events",
+        "CREATE TABLE events.t (n INT AUTO_INCREMENT PRIMARY KEY)",
+        "CREATE EVENT events.e ON SCHEDULE EVERY 1 SECOND DO INSERT INTO events.t VALUES ()",
+    )
+    for number in NODES:
+        with node(number, autocommit=True) as connection:
+            assert run(connection, "SELECT @@event_scheduler") == (("OFF",),)
+            assert "event" in refusal(connection, "SET GLOBAL event_scheduler = ON")
+    define("DROP DATABASE events")
+
+
+def status(number):
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 100 + number}/status", timeout=5) as answer:
+        return json.load(answer)["cluster"]
+
+
+def eventually(seconds, condition):
+    deadline = time.time() + seconds
+    while not condition():
+        if time.time() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def write(*numbers):
+    for number in numbers:
+        with node(number, autocommit=True) as connection:
+            run(connection, "INSERT INTO behind.t (id, n) VALUES (NULL, RAND() * 1000)")
+
+
+def make_tables():
+    define(
+        "DROP DATABASE IF EXISTS behind",
+        "CREATE DATABASE behind",
+        "CREATE TABLE behind.t (id INT AUTO_INCREMENT PRIMARY KEY, n INT)",
+    )
+    write(*NODES)
+
+
+# What somebody commits on a server, what the node calls it, and how that is undone.
+BACKDOOR = (
+    ("INSERT INTO behind.t VALUES (-7, 7)", "behind.t", "DELETE FROM behind.t WHERE id = -7"),
+    ("CREATE USER behind", "CREATE USER", "DROP USER behind"),
+    ("ALTER TABLE behind.t ADD b INT", "ALTER TABLE behind.t ADD b INT", "ALTER TABLE behind.t DROP b"),
+    ("CREATE DATABASE more", "CREATE DATABASE more", "DROP DATABASE more"),
+    (("XA START 'x'", "INSERT INTO behind.t VALUES (-8, 8)", "XA END 'x'", "XA PREPARE 'x'"), "XA", "XA ROLLBACK 'x'"),
+)
+
+
+def fatal(box, *sandbox):
+    """What somebody commits on a server stops its node, which stays down until that has been dealt with."""
+    make_tables()
+    log, pid_file = f"{box}/node3/trireme.log", f"{box}/node3/trireme.pid"
+    for statements, named, undo in BACKDOOR:
+        statements = (statements,) if isinstance(statements, str) else statements
+        with open(pid_file) as file:
+            pid = int(file.read())
+        with server(3, autocommit=True) as connection:
+            # These change nothing that nodes have in common.
+            run(connection, "FLUSH TABLES", "CREATE TEMPORARY TABLE behind.m (a INT)", "INSERT INTO behind.m VALUES (1)")
+            run(connection, "SET sql_log_bin = 0", "CREATE DATABASE mine", "DROP DATABASE mine", "SET sql_log_bin = 1")
+        write(3)
+        assert status(3)["backdoor_commits"] == 0, status(3)
+        since = time.time()
+        with server(3, autocommit=True) as connection:
+            run(connection, *statements)
+        if not eventually(10, lambda: not runs(pid)):
+            sys.exit(f"FAILED: the node goes on after {statements}")
+        took = time.time() - since
+        for attempt in ("at once", "at its next start"):
+            with open(log) as file:
+                last = re.sub("\x1b[^m]*m", "", file.readlines()[-1])
+            assert "committed what did not come through this node" in last and named in last, (attempt, last)
+            if attempt == "at once":
+                print(f"   after {took:.2f} s: {last.split(': ', 1)[1][:170]}…")
+                write(1, 2)
+                started = subprocess.run(sandbox, capture_output=True, text=True, timeout=60)
+                assert started.returncode, started.stdout
+        with server(3, autocommit=True) as connection:
+            run(connection, "SET sql_log_bin = 0", undo, "DELETE FROM trireme_private.backdoor_commit")
+        start_again(sandbox)
+        write(3)
+        expect_equal()
+
+
+def reported():
+    """Or it is only reported."""
+    with server(1, autocommit=True) as connection:
+        run(connection, "CREATE DATABASE behind", "CREATE TABLE behind.t (id INT)", "CREATE USER behind")
+        run(connection, "INSERT INTO behind.t VALUES (1)")
+    if not eventually(5, lambda: status(1)["backdoor_commits"] == 4):
+        sys.exit(f"FAILED: {status(1)}")
+    last = status(1)["last_backdoor_commit"]
+    assert "rows of behind.t" in last, last
+    print(f"   reported: {last}")
+    with node(1, autocommit=True) as connection:
+        run(connection, "INSERT INTO behind.t VALUES (2)")
+
+
+PARTS = {"refused": refused, "no_events": no_events, "fatal": fatal, "reported": reported}
+PARTS[sys.argv[2]](*sys.argv[3:])

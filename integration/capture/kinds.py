@@ -77,8 +77,6 @@ SETUP_MARIADB = [
     "CREATE TABLE squeezed (id INT PRIMARY KEY, t TEXT COMPRESSED, b BLOB COMPRESSED)",
     "CREATE TABLE history (id INT PRIMARY KEY, n INT) WITH SYSTEM VERSIONING",
     "INSERT INTO history VALUES (1, 1)",
-    "CREATE SEQUENCE counter",
-    "CREATE TABLE counted (id INT PRIMARY KEY DEFAULT NEXTVAL(counter), n INT)",
 ]
 
 SETUP_MYSQL = [
@@ -138,7 +136,6 @@ def kinds():
         k("addresses and uuids", ["INSERT INTO net VALUES (1, '::1', '127.0.0.1', UUID())"], family=MARIADB),
         k("compressed columns", ["INSERT INTO squeezed VALUES (1, REPEAT('t', 5000), REPEAT('b', 5000))"], family=MARIADB),
         k("system versioning", ["UPDATE history SET n = 2", "DELETE FROM history"], family=MARIADB),
-        k("sequences", ["INSERT INTO counted (n) VALUES (1), (2)"], family=MARIADB),
         k("vectors", ["INSERT INTO vectors VALUES (1, STRING_TO_VECTOR('[1, 2, 3]'))"], family=MYSQL),
         k("multi-valued index", ["INSERT INTO many VALUES (1, '{\"t\": [1, 2, 3]}')", "UPDATE many SET j = '{\"t\": []}'"], family=MYSQL),
         # What the statement's text does not tell.

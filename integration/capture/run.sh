@@ -12,7 +12,7 @@ promise() {
   [ "$server" = MariaDB ] || binlog=$MYSQLBINLOG
   shift
   say "$server: starting a server"
-  start_sandbox $port --nodes 1 "$@" >/dev/null
+  start_sandbox $port --nodes 1 --backdoor-commits reported "$@" >/dev/null
 
   say "$server: a node that died: what it had prepared is rolled back at its next start, and nobody else's"
   node=$(cat "$BOX/node1/trireme.pid")
@@ -23,7 +23,7 @@ promise() {
   for id in trireme-00000000000000ab-1-2f mine; do
     sql $((port + 301)) "XA START '$id'; INSERT INTO d.t VALUES (LENGTH('$id')); XA END '$id'; XA PREPARE '$id'"
   done
-  start_sandbox $port --nodes 1 "$@" >/dev/null
+  start_sandbox $port --nodes 1 --backdoor-commits reported "$@" >/dev/null
   left=$(sql $((port + 301)) "XA RECOVER" | cut -f4)
   [ "$left" = mine ] || fail "prepared transactions after the start: $left"
   sql $((port + 301)) "XA ROLLBACK 'mine'"

@@ -3,10 +3,10 @@
 . "$(dirname "$0")/../lib.sh"
 install mariadb-server mariadb-client python3 python3-pymysql
 build
-node=23301 server=23601
+node=23301
 
 start_sandbox 23300 --nodes 1 --server 'mariadbd --local-infile=1 --max-allowed-packet=64M --max-connections=500'
-sql $server "CREATE DATABASE drivers; CREATE USER app@'%' IDENTIFIED BY 'secret'; GRANT ALL ON \`drivers%\`.* TO app@'%'"
+sql $node "CREATE DATABASE drivers; CREATE USER app@'%' IDENTIFIED BY 'secret'; GRANT ALL ON \`drivers%\`.* TO app@'%'"
 
 say "the mariadb client"
 client() { mariadb --no-defaults -uapp -psecret -h127.0.0.1 -P$node --batch --skip-column-names drivers "$@"; }

@@ -116,11 +116,13 @@ impl Applier {
             let done = steps(&effect.events).len();
             if done > 0 && !effect.is_in_doubt {
                 // A new note would not know of them.
+                self.backdoor.defines(connection.id(), effect.end);
                 return Ok(Some(done));
             }
             Note::has_not_run(connection).await?;
         }
-        Note::write(connection, seqno, id, connection.id()).await?;
+        let note = Note::write(connection, seqno, id, connection.id()).await?;
+        self.backdoor.defines(note.connection, note.place);
         Ok(Some(0))
     }
 }

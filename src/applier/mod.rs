@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use crate::{
-    backend::{Blockers, Connection, ConnectionError, Watch, position},
+    backend::{Backdoor, Blockers, Connection, ConnectionError, Watch, position},
     binlog::{Event, EventError},
     config::Server,
     id::Seqno,
@@ -136,6 +136,7 @@ pub struct Obstacle {
 pub struct Applier {
     server: Server,
     blockers: Arc<Blockers>,
+    backdoor: Arc<Backdoor>,
     session: Option<Session>,
 }
 
@@ -148,10 +149,11 @@ struct Session {
 }
 
 impl Applier {
-    pub fn new(server: Server, blockers: Arc<Blockers>) -> Self {
+    pub fn new(server: Server, blockers: Arc<Blockers>, backdoor: Arc<Backdoor>) -> Self {
         Self {
             server,
             blockers,
+            backdoor,
             session: None,
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     convert::Infallible,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,16 +12,17 @@ use tokio::{
     sync::{oneshot, watch},
     time::sleep,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
-    Connection, ConnectionError, Dump, Functions, PrepareError, Unreplicated, dump::AtTheEnd,
-    end_of_binlog, prepare, prepare::roll_back_forsaken,
+    Backdoor, BackdoorCommit, Connection, ConnectionError, Dump, Functions, Note, PrepareError,
+    Unreplicated, backdoor, dump::AtTheEnd, end_of_binlog, prepare, prepare::roll_back_forsaken,
 };
 use crate::{
     binlog::{self, CaptureError, Event, Group, Groups, Kind, Refusal, TableMap},
-    config::Server,
+    config::{BackdoorPolicy, Server},
     id::TransactionId,
+    sql::Dialect,
 };
 
 /// Between two attempts to use the server.
@@ -47,6 +48,9 @@ pub type Captured = Result<Changes, Refusal>;
 pub struct Captures {
     waiting: Mutex<Waiting>,
     problem: watch::Sender<Option<String>>,
+    policy: BackdoorPolicy,
+    /// What the server commits that did not come through the node.
+    pub backdoor: Arc<Backdoor>,
     /// What may write although it looks like reading.
     pub functions: Functions,
     /// What must not be written to.
@@ -56,6 +60,18 @@ pub struct Captures {
 type Waiting = HashMap<TransactionId, oneshot::Sender<Captured>>;
 
 impl Captures {
+    /// Nothing is handed over yet.
+    pub fn new(policy: BackdoorPolicy) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            problem: watch::Sender::new(Some("connecting to its server".to_owned())),
+            policy,
+            backdoor: Arc::default(),
+            functions: Functions::default(),
+            unreplicated: Unreplicated::default(),
+        }
+    }
+
     /// Starts to wait for what a transaction has changed, before it is prepared.
     pub fn expect(&self, id: TransactionId) -> Expected<'_> {
         let (sender, receiver) = oneshot::channel();
@@ -93,6 +109,21 @@ impl Captures {
         self.unreplicated.read(connection).await
     }
 
+    /// Tells of a backdoor commit.
+    ///
+    /// # Errors
+    /// The node must not go on.
+    fn report(&self, commit: &BackdoorCommit) -> Result<(), CaptureFailure> {
+        match self.policy {
+            BackdoorPolicy::Fatal => Err(CaptureFailure::Backdoor(commit.clone())),
+            BackdoorPolicy::Reported => {
+                error!("committed on the server, and on no other: {commit}");
+                self.backdoor.count(commit.clone());
+                Ok(())
+            }
+        }
+    }
+
     fn hand_over(&self, name: &[u8], changes: Captured) {
         let id = str::from_utf8(name).ok().and_then(|name| name.parse().ok());
         let sender = id.and_then(|id| self.lock().remove(&id));
@@ -104,17 +135,6 @@ impl Captures {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Captures {
-    fn default() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            problem: watch::Sender::new(Some("connecting to its server".to_owned())),
-            functions: Functions::default(),
-            unreplicated: Unreplicated::default(),
-        }
     }
 }
 
@@ -153,6 +173,14 @@ pub enum CaptureFailure {
     Binlog(#[from] CaptureError),
     #[error(transparent)]
     Unprepared(PrepareError),
+    /// See [`BackdoorPolicy::Fatal`].
+    #[error(
+        "the server has committed what did not come through this node, so that the others do not have it: \
+        {0}; compare its data with another server's, and when they are equal run DELETE FROM \
+        trireme_private.backdoor_commit on it and start the node again (cluster.backdoor_commits = \
+        \"reported\" goes on in spite of it)"
+    )]
+    Backdoor(BackdoorCommit),
 }
 
 impl From<ConnectionError> for CaptureFailure {
@@ -212,6 +240,13 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
     prepare(&mut connection).await?;
     captures.read_defined(&mut connection).await?;
     roll_back_forsaken(&mut connection).await?;
+    let dialect = Dialect::of(connection.version().as_bytes());
+    for commit in backdoor::recorded(&mut connection).await? {
+        captures.report(&commit)?;
+    }
+    if let Some(note) = Note::read(&mut connection).await? {
+        captures.backdoor.defines(note.connection, note.place);
+    }
     let mut groups = Groups::from(end_of_binlog(&mut connection).await?);
     // No other reader of this server has this id.
     let reader = rand::random();
@@ -221,8 +256,16 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
         if captures.problem.send_replace(None).is_some() {
             info!(place = %groups.place(), "reading the server's binlog");
         }
-        let group = groups.take(event)?;
-        if let Some(Group::Prepared { xid, rows }) = group {
+        let Some(group) = groups.take(event)? else {
+            continue;
+        };
+        if let Some(commit) = captures.backdoor.judge(&group, groups.place(), dialect) {
+            if captures.policy == BackdoorPolicy::Fatal {
+                backdoor::record(server, &commit).await?;
+            }
+            captures.report(&commit)?;
+        }
+        if let Group::Prepared { xid, rows } = group {
             let format = groups.format().expect("no group comes before it");
             let changes = rows.map(|rows| Changes {
                 format: format.clone(),

@@ -1,5 +1,6 @@
 //! The node's own connections to its server.
 
+mod backdoor;
 mod blockers;
 mod capture;
 mod connection;
@@ -22,6 +23,7 @@ use tokio::time::error::Elapsed;
 
 use crate::binlog::Place;
 
+pub use backdoor::{Backdoor, BackdoorCommit};
 pub use blockers::{Blockers, Kill, Watch};
 pub use capture::{CaptureFailure, Captured, Captures, Changes, Expected, capture, unreachable};
 pub use connection::{Connection, Row};

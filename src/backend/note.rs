@@ -14,7 +14,7 @@ use super::{
     end_of_binlog, position, system_tables,
 };
 use crate::{
-    binlog::{CaptureError, Event, Group, Groups, Kind, Place, Query, Refusal},
+    binlog::{CaptureError, Direct, Event, Group, Groups, Kind, Place, Query, Refusal},
     config::Server,
     id::{Seqno, TransactionId},
     sql::{self, Dialect},
@@ -141,6 +141,14 @@ impl Note {
         Ok(())
     }
 
+    /// Whether this is of the definition.
+    fn has_done(&self, direct: &Direct) -> bool {
+        let by = [self.connection, Direct::SERVER];
+        direct
+            .connection
+            .is_some_and(|connection| by.contains(&connection))
+    }
+
     /// What the definition has done so far.
     ///
     /// # Errors
@@ -161,15 +169,15 @@ impl Note {
                 error => error.into(),
             })?;
             match groups.take(event)? {
-                Some(Group::Direct(Err(refusal))) => return Err(refusal.into()),
-                Some(Group::Direct(Ok(logged))) if is_of(self.connection, &logged) => {
-                    events.extend(logged);
+                Some(Group::Direct(direct)) if self.has_done(&direct) => {
+                    events.extend(direct.events?)
                 }
                 _ => {}
             }
         }
         let format = groups.format().expect("waited for above").clone();
         Ok(Effect {
+            end,
             format,
             is_in_doubt: may_be_lost(dialect, &events),
             events,
@@ -202,6 +210,8 @@ async fn restore_durability(own: &mut Connection) -> Result<(), ConnectionError>
 /// What a definition has done.
 #[derive(Debug)]
 pub struct Effect {
+    /// All of it is in the binlog before this.
+    pub end: Place,
     /// How the events are to be read.
     pub format: Event,
     pub events: Vec<Event>,
@@ -231,14 +241,4 @@ pub enum NoteError {
     Binlog(#[from] CaptureError),
     #[error(transparent)]
     Refusal(#[from] Refusal),
-}
-
-/// Whether a connection has logged the events of a group, or MariaDB has for one that it had: when it
-/// starts after a crash, it logs the definition that had taken effect and was not logged.
-fn is_of(connection: u32, events: &[Event]) -> bool {
-    const NONE: u32 = 0;
-    let statement = events.iter().find(|event| event.kind() == Kind::QUERY);
-    statement
-        .and_then(|statement| Query::decode(statement.body()))
-        .is_some_and(|query| [connection, NONE].contains(&query.connection))
 }

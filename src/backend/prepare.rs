@@ -6,7 +6,7 @@ use super::{Connection, ConnectionError};
 use crate::id::TransactionId;
 
 /// The global variables that capture depends on. A server has those of its own family.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 9] = [
     ("binlog_format", "ROW"),
     ("binlog_row_image", "FULL"),
     ("binlog_row_metadata", "FULL"),
@@ -17,12 +17,14 @@ const SETTINGS: [(&str, &str); 8] = [
     ("log_bin_compress", "OFF"),
     // MySQL: temporary tables can be used inside XA transactions only with this (error 4091).
     ("xa_detach_on_prepare", "OFF"),
+    // What events write commits at once, and on every node.
+    ("event_scheduler", "OFF"),
 ];
 
 /// The schemas, made without a trace in the binlog: every node has its own. All accounts need the right
 /// to change their session's mark, and only the row in `mysql.db` gives it to all of them; what is not
 /// theirs is in `trireme_private`. The last statement makes it complete.
-const SCHEMAS: [&str; 8] = [
+const SCHEMAS: [&str; 9] = [
     "CREATE DATABASE IF NOT EXISTS trireme",
     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
         VALUES ('%', 'trireme', '', 'Y', 'Y')",
@@ -41,6 +43,11 @@ const SCHEMAS: [&str; 8] = [
         place BIGINT UNSIGNED NOT NULL, \
         flush_log BIGINT UNSIGNED NOT NULL, \
         sync_binlog BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS trireme_private.backdoor_commit (\
+        id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, \
+        file VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
+        place BIGINT UNSIGNED NOT NULL, \
+        what TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL) ENGINE=InnoDB",
     "CREATE TABLE IF NOT EXISTS trireme_private.position (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
         seqno BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
@@ -82,7 +89,8 @@ pub async fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
         let Some(value) = rows.first().and_then(|row| row.text(1)) else {
             continue;
         };
-        if value.eq_ignore_ascii_case(wanted) {
+        // A scheduler that is disabled cannot be turned on, nor off.
+        if value.eq_ignore_ascii_case(wanted) || value == "DISABLED" {
             continue;
         }
         let setting = format!("SET GLOBAL {name} = '{wanted}'");

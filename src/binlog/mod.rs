@@ -15,7 +15,7 @@ pub use column::Column;
 #[cfg(test)]
 pub(crate) use event::tests::event as written_event;
 pub use event::{Event, EventError, Kind};
-pub use groups::{CaptureError, Group, Groups, Refusal};
+pub use groups::{CaptureError, Direct, Group, Groups, Refusal};
 pub use place::Place;
 pub use query::{Query, UnknownVariable};
 pub use rows::{Change, Image, RowsError, changes, table_of};

@@ -14,6 +14,13 @@ impl Place {
     /// What a file starts with, before its first event.
     const MAGIC_BYTES: u64 = 4;
 
+    /// Whether the server has written what comes here after what comes there.
+    pub fn is_after(&self, other: &Self) -> bool {
+        // A file's number gets longer when its digits do not suffice.
+        let order = |place: &Self| (place.file.len(), place.file.clone(), place.position);
+        order(self) > order(other)
+    }
+
     /// What a `ROTATE` event's body says: the position, 8 bytes, and the file.
     pub(super) fn after_rotate(body: &[u8]) -> Option<Self> {
         let (position, file) = body.split_first_chunk()?;
@@ -37,5 +44,30 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_come_one_after_the_other() {
+        let places = [
+            ("log.000009", 900),
+            ("log.000010", 4),
+            ("log.000010", 30),
+            ("log.999999", 4),
+            ("log.1000000", 4),
+        ];
+        let places = places.map(|(file, position)| Place {
+            file: file.to_owned(),
+            position,
+        });
+        for (at, place) in places.iter().enumerate() {
+            for (other_at, other) in places.iter().enumerate() {
+                assert_eq!(place.is_after(other), at > other_at, "{place} {other}");
+            }
+        }
     }
 }

@@ -203,8 +203,11 @@ pub(super) enum Statement {
     Begin,
     /// Stands inside a transaction and changes nothing.
     Inside,
-    /// Commits or rolls back a transaction of its group.
-    End,
+    /// Commits the transaction of its group.
+    Commit,
+    /// Rolls back the transaction of its group, which has left something all the same: MariaDB logs it when
+    /// a table of another engine was written to, which stands in a group of its own.
+    RollBack,
     /// Decides a prepared transaction of an earlier group.
     Decide,
     /// Anything else: by itself in its group, or part of a transaction.
@@ -223,7 +226,8 @@ impl Statement {
         ];
         match sql {
             b"BEGIN" => Self::Begin,
-            b"COMMIT" | b"ROLLBACK" => Self::End,
+            b"COMMIT" => Self::Commit,
+            b"ROLLBACK" => Self::RollBack,
             _ => STARTS
                 .iter()
                 .find(|(start, _)| sql.starts_with(start))
@@ -302,8 +306,8 @@ mod tests {
             ("XA END X'6e31',X'',1", Statement::Inside),
             ("SAVEPOINT `s`", Statement::Inside),
             ("ROLLBACK TO `s`", Statement::Other),
-            ("ROLLBACK", Statement::End),
-            ("COMMIT", Statement::End),
+            ("ROLLBACK", Statement::RollBack),
+            ("COMMIT", Statement::Commit),
             ("XA COMMIT X'6e31',X'',1", Statement::Decide),
             ("XA ROLLBACK X'6e31',X'',1", Statement::Decide),
             ("BEGINNING", Statement::Other),

@@ -122,6 +122,8 @@ impl Replicator {
             Ok((note, own.is_mariadb()))
         })
         .await;
+        let backdoor = &self.captures.backdoor;
+        backdoor.defines(*connection, note.place.clone());
         let (done, is_done) = oneshot::channel();
         if progress.send(Progress::Turn(Turn(done))).is_err() {
             return Ok(nothing_defined(id));
@@ -155,7 +157,11 @@ impl Replicator {
         let Note { seqno, id, .. } = *note;
         let effect = loop {
             match note.effect(&self.server).await {
-                Ok(effect) => break replicable(id, &effect).map(|defined| (defined, effect)),
+                Ok(effect) => {
+                    let backdoor = &self.captures.backdoor;
+                    backdoor.has_defined(note.connection, &effect.end);
+                    break replicable(id, &effect).map(|defined| (defined, effect));
+                }
                 Err(NoteError::Connection(error)) => {
                     warn!(%error, "cannot see what a definition has done; trying again");
                 }

@@ -79,7 +79,11 @@ impl Replicator {
             defining: None,
             own: None,
             silence: Silence::default(),
-            applier: Applier::new(self.server.clone(), self.blockers.clone()),
+            applier: Applier::new(
+                self.server.clone(),
+                self.blockers.clone(),
+                self.captures.backdoor.clone(),
+            ),
             batch: None,
             yielded: Vec::new(),
         };

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures::future::try_join_all;
 use tokio::{
     net::TcpStream,
@@ -24,7 +24,7 @@ use self::{
     process::{Daemon, Started},
     server::{Family, Place, Program},
 };
-use crate::status::Status;
+use crate::{config::BackdoorPolicy, status::Status};
 
 /// How long the whole cluster may take to start.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -51,6 +51,9 @@ pub struct Options {
     /// Have the servers flush every commit to disk themselves, too.
     #[arg(long)]
     durable: bool,
+    /// What the nodes do when somebody changes their servers directly.
+    #[arg(long, value_name = "POLICY", default_value_t = BackdoorPolicy::Fatal, value_enum)]
+    backdoor_commits: BackdoorPolicy,
     /// Return when all nodes are level, and leave them running.
     #[arg(long)]
     detach: bool,
@@ -155,7 +158,7 @@ async fn run<'a>(
 ) -> anyhow::Result<()> {
     let program = Program::find(options.server.as_deref()).await?;
     for pair in pairs {
-        pair.prepare(pairs)?;
+        pair.prepare(pairs, options.backdoor_commits)?;
     }
     println!("making data directories, where there are none");
     let places: Vec<_> = pairs.iter().map(|p| p.place(options.durable)).collect();
@@ -292,7 +295,7 @@ impl Pair {
     }
 
     /// Makes its directory, and the node's configuration in it.
-    fn prepare(&self, pairs: &[Self]) -> anyhow::Result<()> {
+    fn prepare(&self, pairs: &[Self], policy: BackdoorPolicy) -> anyhow::Result<()> {
         fs::create_dir_all(&self.directory)?;
         let socket = self.directory.join("server.sock");
         if socket.as_os_str().len() > MAX_SOCKET_PATH_BYTES {
@@ -301,7 +304,7 @@ impl Pair {
                 socket.display()
             );
         }
-        let configuration = self.configuration(pairs)?;
+        let configuration = self.configuration(pairs, policy)?;
         let path = &self.node.argument;
         match fs::read_to_string(path) {
             Ok(written) if written == configuration => Ok(()),
@@ -316,7 +319,9 @@ impl Pair {
         }
     }
 
-    fn configuration(&self, pairs: &[Self]) -> anyhow::Result<String> {
+    fn configuration(&self, pairs: &[Self], policy: BackdoorPolicy) -> anyhow::Result<String> {
+        let policy = policy.to_possible_value().expect("no policy is left out");
+
         let path = |path: &Path| path.to_str().map(toml::Value::from);
         let paths = path(&self.node.pid_file).zip(path(&self.directory.join("log")));
         let (pid_file, log) = paths.context("--dir is not valid UTF-8")?;
@@ -328,12 +333,13 @@ impl Pair {
              [server]\naddress = {:?}\nuser = \"root\"\n\n\
              [http]\nlisten = {:?}\n\n\
              [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\
-             directory = {log}\n",
+             directory = {log}\nbackdoor_commits = {:?}\n",
             local(self.clients()),
             local(self.port + 300),
             local(self.http()),
             self.peers(),
             self.peers(),
+            policy.get_name(),
         ))
     }
 

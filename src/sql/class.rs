@@ -44,6 +44,10 @@ pub enum Unsupported {
     LockTables,
     #[error("{0} decides what is captured for the other nodes and cannot be changed here")]
     Setting(&'static str),
+    #[error(
+        "what events write commits on every node by itself and is not replicated; run it from a client"
+    )]
+    Events,
 }
 
 /// What `COMMIT` and `ROLLBACK` do after they have ended the transaction.
@@ -245,6 +249,9 @@ fn set(lexer: Lexer) -> Class {
     });
     if let Some(name) = names.next() {
         return Class::Unsupported(Unsupported::Setting(name));
+    }
+    if lexer.clone().any(|token| token.is_name("event_scheduler")) {
+        return Class::Unsupported(Unsupported::Events);
     }
     autocommit(lexer).map_or(Class::Session, Class::Autocommit)
 }
@@ -462,6 +469,10 @@ mod tests {
         (
             "SET @a = 1, `Binlog_Format` = 'ROW'",
             Unsupported(super::Unsupported::Setting("binlog_format")),
+        ),
+        (
+            "SET GLOBAL event_scheduler = ON",
+            Unsupported(super::Unsupported::Events),
         ),
         ("FLUSH TABLES", Administration),
     ];

@@ -40,6 +40,10 @@ pub struct Cluster {
     pub last_delivered: u64,
     /// Index of the last log entry that this node's server has, or is about to have.
     pub last_committed: Option<u64>,
+    /// How many commits of this node's server did not come through it, since it started.
+    pub backdoor_commits: u64,
+    /// What the last of them was.
+    pub last_backdoor_commit: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +99,13 @@ impl fmt::Display for Status {
             writeln!(f, "last delivered  {}", cluster.last_delivered)?;
             if let Some(last_committed) = cluster.last_committed {
                 writeln!(f, "last committed  {last_committed}")?;
+            }
+            if let Some(last) = &cluster.last_backdoor_commit {
+                let count = cluster.backdoor_commits;
+                writeln!(
+                    f,
+                    "not replicated  {count} backdoor commits, the last: {last}"
+                )?;
             }
         }
         let health = self.problem.as_deref().unwrap_or("ok");

@@ -80,7 +80,13 @@ async fn status<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> Json<
                 .replicator
                 .as_ref()
                 .map(|replicator| replicator.seen());
-            describe(name.clone(), log.view(), seen)
+            let mut cluster = describe(name.clone(), log.view(), seen);
+            if let Some(captures) = &source.captures {
+                let (count, last) = captures.backdoor.seen();
+                cluster.backdoor_commits = count;
+                cluster.last_backdoor_commit = last.map(|commit| commit.to_string());
+            }
+            cluster
         }),
         problem,
         last_error: source.last_error.get(),
@@ -149,5 +155,7 @@ fn describe(name: String, view: View, seen: Option<Seqno>) -> Cluster {
         members,
         last_delivered: committed,
         last_committed: seen.map(|seqno| seqno.0),
+        backdoor_commits: 0,
+        last_backdoor_commit: None,
     }
 }

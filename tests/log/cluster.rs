@@ -51,6 +51,7 @@ impl Cluster {
 
     pub(crate) fn settings(&self, node: usize) -> config::Cluster {
         config::Cluster {
+            backdoor_commits: config::BackdoorPolicy::Fatal,
             name: "test".to_owned(),
             listen: self.addresses[node],
             address: self.addresses[node].to_string(),

@@ -23,9 +23,24 @@ pub enum Group {
     },
     /// The decision about a transaction that had been prepared.
     Decided,
-    /// What took effect at once: a statement of its own, or a transaction that was not prepared. Its
-    /// statements, and its row events with their table maps, in order.
-    Direct(Result<Vec<Event>, Refusal>),
+    /// What took effect at once: a statement of its own, or a transaction that was not prepared.
+    Direct(Direct),
+}
+
+/// What took effect at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Direct {
+    /// The connection that did it, or [`SERVER`](Self::SERVER); none where the server does not say, as MariaDB
+    /// of a transaction in InnoDB alone.
+    pub connection: Option<u32>,
+    /// Its statements, and its row events with their table maps, in order.
+    pub events: Result<Vec<Event>, Refusal>,
+}
+
+impl Direct {
+    /// No connection, but the server itself when it starts after a crash: MariaDB logs the definition that had
+    /// taken effect and was not logged.
+    pub const SERVER: u32 = 0;
 }
 
 /// Why a prepared transaction cannot be replicated, though the binlog is in order.
@@ -75,6 +90,7 @@ pub struct Groups {
 struct Open {
     /// Row events with their table maps, and statements that do more than open or end the group.
     events: Vec<Event>,
+    connection: Option<u32>,
     /// Whether a statement is among them.
     has_statement: bool,
     refusal: Option<Refusal>,
@@ -84,8 +100,10 @@ struct Open {
 
 impl Open {
     fn direct(self) -> Option<Group> {
-        let events = self.refusal.map_or(Ok(self.events), Err);
-        Some(Group::Direct(events))
+        Some(Group::Direct(Direct {
+            connection: self.connection,
+            events: self.refusal.map_or(Ok(self.events), Err),
+        }))
     }
 }
 
@@ -188,6 +206,7 @@ impl Groups {
         }
         self.open = Some(Open {
             events: Vec::new(),
+            connection: None,
             has_statement: false,
             refusal: None,
             transaction: event.kind() == Kind::MARIADB_GTID
@@ -197,8 +216,10 @@ impl Groups {
     }
 
     fn query(&mut self, event: Event) -> Result<Option<Group>, Misplaced> {
-        let statement = Statement::of(Query::decode(event.body()).ok_or(Misplaced)?.text);
+        let query = Query::decode(event.body()).ok_or(Misplaced)?;
+        let (statement, connection) = (Statement::of(query.text), query.connection);
         let open = self.open()?;
+        open.connection.get_or_insert(connection);
         match statement {
             Statement::Begin => {
                 open.transaction = true;
@@ -213,7 +234,8 @@ impl Groups {
                 }
                 self.finish().map(Open::direct)
             }
-            Statement::End => self.finish().map(Open::direct),
+            Statement::Commit => self.finish().map(Open::direct),
+            Statement::RollBack => self.finish().map(|_| None),
             Statement::Decide => self.finish().map(|_| Some(Group::Decided)),
         }
     }

@@ -25,7 +25,14 @@ impl Writer {
     }
 
     fn query(&mut self, sql: &str) -> Result<Option<Group>, CaptureError> {
-        self.write(Kind::QUERY, &[&[0; 14], sql.as_bytes()].concat())
+        self.query_of(0, sql)
+    }
+
+    fn query_of(&mut self, connection: u8, sql: &str) -> Result<Option<Group>, CaptureError> {
+        self.write(
+            Kind::QUERY,
+            &[&[connection], &[0; 13][..], sql.as_bytes()].concat(),
+        )
     }
 
     fn goes_on_in(&mut self, file: &str, position: u64) -> Result<Option<Group>, CaptureError> {
@@ -91,7 +98,9 @@ fn a_prepared_transaction_is_its_rows() {
 /// The kinds of the events of a direct group.
 fn direct(group: Result<Option<Group>, CaptureError>) -> Vec<u8> {
     match group {
-        Ok(Some(Group::Direct(Ok(events)))) => events.iter().map(|event| event.kind().0).collect(),
+        Ok(Some(Group::Direct(Direct { events, .. }))) => {
+            events.unwrap().iter().map(|event| event.kind().0).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -120,9 +129,29 @@ fn other_groups_are_told_apart() {
     }
     log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
     assert!(direct(log.query("COMMIT")).is_empty());
+    log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
+    assert_eq!(log.query("ROLLBACK"), Ok(None));
     log.write(Kind::GTID, b"").unwrap();
     let one_phase = [&[1], &PREPARE[1..]].concat();
     assert!(direct(log.write(Kind::XA_PREPARE, &one_phase)).is_empty());
+}
+
+#[test]
+fn a_direct_group_is_of_its_connection_where_that_is_logged() {
+    let connection = |group: Result<Option<Group>, CaptureError>| match group {
+        Ok(Some(Group::Direct(direct))) => direct.connection,
+        other => panic!("{other:?}"),
+    };
+    let mut log = Writer::new();
+    log.write(Kind::GTID, b"").unwrap();
+    log.query_of(7, "BEGIN").unwrap();
+    assert_eq!(connection(log.write(Kind::XID, b"12345678")), Some(7));
+    log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
+    assert_eq!(connection(log.query_of(8, "COMMIT")), Some(8));
+    log.write(Kind::MARIADB_GTID, TRANSACTION).unwrap();
+    assert_eq!(connection(log.write(Kind::XID, b"12345678")), None);
+    log.write(Kind::MARIADB_GTID, STANDALONE).unwrap();
+    assert_eq!(connection(log.query("DROP TABLE t")), Some(Direct::SERVER));
 }
 
 #[test]
