@@ -72,7 +72,7 @@ pub struct Cluster {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum BackdoorPolicy {
-    /// It stops before its data differ any more from the others'.
+    /// It stops: its data are not those of the others.
     Fatal,
     /// It says so and goes on.
     Reported,

@@ -17,14 +17,16 @@ const VIEWS: &str = "SELECT table_schema, table_name, view_definition FROM infor
     WHERE table_schema NOT IN ('sys', 'mysql')";
 
 /// What changes more than itself when it is used: its schema, its name, and the text that says what.
-const USERS: [&str; 3] = [
+const USERS: [&str; 2] = [
     "SELECT routine_schema, routine_name, routine_definition FROM information_schema.routines \
         WHERE routine_schema NOT IN ('sys', 'mysql')",
     "SELECT event_object_schema, event_object_table, action_statement \
         FROM information_schema.triggers WHERE event_object_schema <> 'sys'",
-    "SELECT table_schema, table_name, column_default FROM information_schema.columns \
-        WHERE column_default LIKE '%nextval(%'",
 ];
+
+/// The same of tables whose rows take values from sequences.
+const NUMBERED: &str = "SELECT table_schema, table_name, column_default \
+    FROM information_schema.columns WHERE column_default LIKE '%nextval(%'";
 
 /// Where a server keeps what is its own.
 const SYSTEM_SCHEMA: &str = "mysql";
@@ -98,6 +100,9 @@ impl Unreplicated {
         let only_system = tables
             .iter()
             .all(|((schema, _), _)| schema == SYSTEM_SCHEMA);
+        let has_sequences = tables
+            .iter()
+            .any(|(_, reason)| matches!(reason, Unreplicable::Sequence(_)));
         let mut reasons = Reasons::default();
         for ((schema, name), reason) in tables {
             reasons.add(&schema, &name, reason);
@@ -109,7 +114,8 @@ impl Unreplicated {
                 .iter()
                 .filter_map(|row| user(row, |text| sql::named(text, dialect)))
                 .collect();
-            for question in USERS {
+            // To read all columns takes long where there are many tables.
+            for question in USERS.into_iter().chain(has_sequences.then_some(NUMBERED)) {
                 let rows = connection.query(question).await?;
                 let found = rows
                     .iter()

@@ -22,42 +22,40 @@ impl Named {
 /// What a text may change: the tables where `INSERT` and the like may have their targets, the routines that it
 /// calls, the sequences that it advances. More may be among it, such as aliases.
 pub fn changed(text: &[u8], dialect: Dialect) -> Vec<Named> {
-    let tokens: Vec<_> = Lexer::new(text, dialect).collect();
     let mut found = Vec::new();
+    let mut lexer = Lexer::new(text, dialect);
     let mut before = Token::Symbol(b';');
-    let mut rest = &tokens[..];
-    while let Some((token, after)) = rest.split_first() {
-        let is_one_of = |words: &[&str]| words.iter().any(|word| token.is(word));
-        if is_one_of(&["INSERT", "REPLACE"]) {
-            found.extend(first(skip(after, &MODIFIERS)).filter(|_| !opens(after)));
+    let mut chain = None;
+    while let Some(token) = lexer.next() {
+        let after = lexer.clone();
+        if token.is("INSERT") || token.is("REPLACE") {
+            let into = |token: &Token| MODIFIERS.iter().any(|word| token.is(word));
+            found.extend(first(after.skip_while(into)));
         } else if token.is("UPDATE") && !before.is("KEY") && !before.is("FOR") {
             found.extend(names(until(after, &["SET"])));
         } else if token.is("DELETE") {
             found.extend(names(until(after, &AFTER_TABLES)));
-        } else if token.is("TABLE") && before.is("INTO") || token.is("CALL") {
-            found.extend(first(after));
-        } else if is_one_of(&["NEXTVAL", "SETVAL"]) {
-            found.extend(first(skip_symbol(after, b'(')));
-        } else if token.is("FOR") && before.is("VALUE") {
-            found.extend(first(after));
-        }
-        if let Some((name, length)) = chain(rest)
-            && !before.is_symbol(b'.')
+        } else if token.is("CALL")
+            || token.is("TABLE") && before.is("INTO")
+            || token.is("FOR") && before.is("VALUE")
         {
-            // A call, or a sequence in the words of Oracle.
-            let calls = opens(&rest[length..]);
-            let advances = length > 1 && rest[length - 1].is("NEXTVAL");
-            found.extend((calls || advances).then_some(name));
+            found.extend(first(after));
+        } else if token.is("NEXTVAL") || token.is("SETVAL") {
+            // In the words of Oracle the sequence comes first.
+            found.extend(chain.map(Chain::named));
+            found.extend(first(after.skip_while(|token| token.is_symbol(b'('))));
+        } else if token.is_symbol(b'(') {
+            found.extend(chain.map(Chain::named));
         }
-        before = *token;
-        rest = after;
+        chain = Chain::with(chain, before, token);
+        before = token;
     }
     found
 }
 
 /// All that a text names with one word or two, and the first two words of what has more.
 pub fn named(text: &[u8], dialect: Dialect) -> Vec<Named> {
-    names(&Lexer::new(text, dialect).collect::<Vec<_>>()).collect()
+    names(Lexer::new(text, dialect)).collect()
 }
 
 /// What stands between `INSERT` and its table.
@@ -66,78 +64,73 @@ const MODIFIERS: [&str; 5] = ["LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNOR
 /// What stands after the tables of a `DELETE`.
 const AFTER_TABLES: [&str; 4] = ["WHERE", "ORDER", "LIMIT", "RETURNING"];
 
-fn skip<'a, 't>(tokens: &'t [Token<'a>], words: &[&str]) -> &'t [Token<'a>] {
-    let is_one_of = |token: &Token| words.iter().any(|word| token.is(word));
-    let length = tokens.iter().take_while(|token| is_one_of(token)).count();
-    &tokens[length..]
+/// A name that is being read: up to two words with a point between them.
+#[derive(Debug, Clone, Copy)]
+struct Chain<'a> {
+    first: &'a [u8],
+    second: Option<&'a [u8]>,
 }
 
-fn skip_symbol<'a, 't>(tokens: &'t [Token<'a>], symbol: u8) -> &'t [Token<'a>] {
-    match tokens {
-        [first, rest @ ..] if first.is_symbol(symbol) => rest,
-        _ => tokens,
+impl<'a> Chain<'a> {
+    /// What the chain is after the next token.
+    fn with(chain: Option<Self>, before: Token, token: Token<'a>) -> Option<Self> {
+        match token {
+            Token::Word(word) | Token::Quoted(word) => Some(match chain {
+                Some(Self { first, second }) if before.is_symbol(b'.') => Self {
+                    first,
+                    second: second.or(Some(word)),
+                },
+                _ => Self {
+                    first: word,
+                    second: None,
+                },
+            }),
+            Token::Symbol(b'.') => chain,
+            Token::Text(_) | Token::Symbol(_) => None,
+        }
     }
-}
 
-fn opens(tokens: &[Token]) -> bool {
-    tokens.first().is_some_and(|token| token.is_symbol(b'('))
+    fn named(self) -> Named {
+        let lower = |word| String::from_utf8_lossy(word).to_lowercase();
+        let (schema, name) = match self.second {
+            Some(second) => (Some(self.first), second),
+            None => (None, self.first),
+        };
+        Named {
+            schema: schema.map(lower),
+            name: lower(name),
+        }
+    }
 }
 
 /// The tokens before one of the words that stands outside parentheses, or before the statement's end.
-fn until<'a, 't>(tokens: &'t [Token<'a>], words: &[&str]) -> &'t [Token<'a>] {
+fn until<'a>(lexer: Lexer<'a>, words: &[&str]) -> impl Iterator<Item = Token<'a>> {
     let mut depth = 0;
-    let length = tokens.iter().position(|token| {
+    lexer.take_while(move |token| {
         depth += i32::from(token.is_symbol(b'(')) - i32::from(token.is_symbol(b')'));
-        token.is_symbol(b';') || depth == 0 && words.iter().any(|word| token.is(word))
-    });
-    &tokens[..length.unwrap_or(tokens.len())]
-}
-
-fn first(tokens: &[Token]) -> Option<Named> {
-    chain(tokens).map(|(name, _)| name)
-}
-
-fn names<'t>(mut tokens: &'t [Token]) -> impl Iterator<Item = Named> + 't {
-    std::iter::from_fn(move || {
-        loop {
-            if let Some((name, length)) = chain(tokens) {
-                tokens = &tokens[length..];
-                return Some(name);
-            }
-            tokens = tokens.get(1..)?;
-        }
+        !token.is_symbol(b';') && (depth > 0 || !words.iter().any(|word| token.is(word)))
     })
 }
 
-/// The name that stands first, of words with points between them, and how many tokens it is.
-fn chain(tokens: &[Token]) -> Option<(Named, usize)> {
-    let mut words = vec![word(tokens.first()?)?];
-    let mut length = 1;
-    while let Some([point, next]) = tokens.get(length..length + 2)
-        && point.is_symbol(b'.')
-        && let Some(word) = word(next)
-    {
-        words.push(word);
-        length += 2;
-    }
-    let is_sequence = words.len() > 1 && words.last().is_some_and(|last| last == "nextval");
-    words.truncate(if is_sequence { words.len() - 1 } else { 2 });
-    let mut words = words.into_iter();
-    let (first, second) = (words.next()?, words.next());
-    let (schema, name) = match second {
-        Some(name) => (Some(first), name),
-        None => (None, first),
-    };
-    Some((Named { schema, name }, length))
+/// The name that stands first, if a name does.
+fn first<'a>(mut tokens: impl Iterator<Item = Token<'a>>) -> Option<Named> {
+    let token = tokens.next()?;
+    Chain::with(None, token, token)?;
+    names(std::iter::once(token).chain(tokens)).next()
 }
 
-fn word(token: &Token) -> Option<String> {
-    match token {
-        Token::Word(word) | Token::Quoted(word) => {
-            Some(String::from_utf8_lossy(word).to_lowercase())
-        }
-        Token::Text(_) | Token::Symbol(_) => None,
-    }
+fn names<'a>(tokens: impl Iterator<Item = Token<'a>>) -> impl Iterator<Item = Named> {
+    let mut chain = None;
+    let mut before = Token::Symbol(b';');
+    // The end shows that the last name is complete.
+    tokens
+        .chain([Token::Symbol(b';')])
+        .filter_map(move |token| {
+            let (was, is_one) = (chain, Chain::with(chain, before, token));
+            let goes_on = token.is_symbol(b'.') || before.is_symbol(b'.') && is_one.is_some();
+            (chain, before) = (is_one, token);
+            was.filter(|_| !goes_on).map(Chain::named)
+        })
 }
 
 #[cfg(test)]
