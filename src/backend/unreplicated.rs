@@ -196,9 +196,14 @@ mod tests {
     use super::*;
 
     fn named(names: &[&str]) -> Vec<Named> {
-        let named = |name: &&str| match name.split_once('.') {
-            Some((schema, name)) => Named::new(Some(schema), name),
-            None => Named::new(None, name),
+        let named = |name: &&str| {
+            let (schema, name) = name
+                .split_once('.')
+                .map_or((None, *name), |(schema, name)| (Some(schema), name));
+            Named {
+                schema: schema.map(str::to_owned),
+                name: name.to_owned(),
+            }
         };
         names.iter().map(named).collect()
     }

@@ -10,15 +10,6 @@ pub struct Named {
     pub name: String,
 }
 
-impl Named {
-    pub fn new(schema: Option<&str>, name: &str) -> Self {
-        Self {
-            schema: schema.map(str::to_lowercase),
-            name: name.to_lowercase(),
-        }
-    }
-}
-
 /// What a text may change: the tables where `INSERT` and the like may have their targets, the routines that it
 /// calls, the sequences that it advances. More may be among it, such as aliases.
 pub fn changed(text: &[u8], dialect: Dialect) -> Vec<Named> {
