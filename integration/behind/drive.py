@@ -140,14 +140,14 @@ def eventually(seconds, condition):
 def write(*numbers):
     for number in numbers:
         with node(number, autocommit=True) as connection:
-            run(connection, "INSERT INTO behind.t (id, n) VALUES (NULL, RAND() * 1000)")
+            run(connection, f"INSERT INTO behind.t VALUES ({time.time_ns()}, {number})")
 
 
 def make_tables():
     define(
         "DROP DATABASE IF EXISTS behind",
         "CREATE DATABASE behind",
-        "CREATE TABLE behind.t (id INT AUTO_INCREMENT PRIMARY KEY, n INT)",
+        "CREATE TABLE behind.t (id BIGINT PRIMARY KEY, n INT)",
     )
     write(*NODES)
 
