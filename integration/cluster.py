@@ -1,11 +1,13 @@
 """A sandbox of three nodes, for the scripts that write through it. Its port is the script's first argument."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import pymysql
 
@@ -101,6 +103,12 @@ def expect_equal(*numbers):
         if time.time() > deadline:
             sys.exit(f"FAILED: the servers differ: {first} {others}")
         time.sleep(0.05)
+
+
+def status(number):
+    """What a node tells of its cluster and itself."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 100 + number}/status", timeout=5) as answer:
+        return json.load(answer)["cluster"]
 
 
 def runs(pid):

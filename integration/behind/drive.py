@@ -3,17 +3,15 @@
     drive.py PORT PART [ARGUMENT…]
 """
 
-import json
 import re
 import subprocess
 import sys
 import time
-import urllib.request
 
 import pymysql
 from pymysql.constants import CLIENT, COMMAND
 
-from cluster import NODES, PORT, define, expect_equal, node, run, runs, server, start_again
+from cluster import NODES, define, expect_equal, node, run, runs, server, start_again, status
 
 REFUSED = 1235
 
@@ -121,11 +119,6 @@ def no_events():
             assert run(connection, "SELECT @@event_scheduler") == (("OFF",),)
             assert "event" in refusal(connection, "SET GLOBAL event_scheduler = ON")
     define("DROP DATABASE events")
-
-
-def status(number):
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 100 + number}/status", timeout=5) as answer:
-        return json.load(answer)["cluster"]
 
 
 def eventually(seconds, condition):

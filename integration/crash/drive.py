@@ -1,6 +1,5 @@
 """Kills nodes and servers under load: see run.sh."""
 
-import json
 import re
 import sys
 import threading
@@ -10,7 +9,7 @@ import urllib.request
 
 import pymysql
 
-from cluster import NODES, PORT, at_once, define, expect_equal, kill, node, run, server, start_again
+from cluster import NODES, PORT, at_once, define, expect_equal, kill, node, run, server, start_again, status
 
 CANNOT_SERVE, UNDECIDED, DEADLOCK = 1047, 1180, 1213
 LOST = (2003, 2006, 2013, 0)
@@ -22,8 +21,7 @@ RECOVERY = 60
 
 def roles():
     """Which nodes lead, and which follow."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 101}/status", timeout=5) as answer:
-        members = json.load(answer)["cluster"]["members"]
+    members = status(1)["members"]
     numbers = {role: [] for role in ("leader", "follower")}
     for member in members:
         numbers[member["role"]].append(int(member["address"].rsplit(":", 1)[1]) - PORT - 200)

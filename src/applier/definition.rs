@@ -121,8 +121,8 @@ impl Applier {
             }
             Note::has_not_run(connection).await?;
         }
-        let note = Note::write(connection, seqno, id, connection.id()).await?;
-        self.backdoor.defines(note.connection, note.place);
+        let own = connection.id();
+        Note::write(connection, &self.backdoor, (seqno, id), own).await?;
         Ok(Some(0))
     }
 }

@@ -11,9 +11,8 @@ use std::{
 
 use super::{Connection, ConnectionError, Row};
 use crate::{
-    binlog::{Direct, Event, Group, Kind, Place, Query, TableMap},
+    binlog::{Direct, Event, Kind, Place, Query, TableMap, Xid},
     config::Server,
-    id::TransactionId,
     sql::{Class, Dialect},
 };
 
@@ -27,6 +26,17 @@ pub struct BackdoorCommit {
     pub place: Place,
     /// What it is, for people.
     pub what: String,
+}
+
+impl BackdoorCommit {
+    /// An XA transaction, prepared by somebody else than the node.
+    pub(super) fn prepared(xid: &Xid, place: &Place) -> Self {
+        let name = String::from_utf8_lossy(&xid.global);
+        Self {
+            place: place.clone(),
+            what: format!("the XA transaction {name:?}"),
+        }
+    }
 }
 
 impl fmt::Display for BackdoorCommit {
@@ -81,32 +91,17 @@ impl Backdoor {
         (known.count, known.last.clone())
     }
 
-    /// Judges a group of the binlog, which ends at `place`, after those before it.
+    /// Judges a group of the binlog that took effect at once and ends at `place`, after those before it.
     pub(super) fn judge(
         &self,
-        group: &Group,
+        direct: &Direct,
         place: &Place,
         dialect: Dialect,
     ) -> Option<BackdoorCommit> {
-        let what = match group {
-            Group::Decided => return None,
-            Group::Prepared { xid, .. } => {
-                let name = String::from_utf8_lossy(&xid.global);
-                if name.parse::<TransactionId>().is_ok() {
-                    return None;
-                }
-                format!("the XA transaction {name:?}")
-            }
-            Group::Direct(direct) => {
-                if self.lock().is_defined(direct, place) || is_without_effect(direct, dialect) {
-                    return None;
-                }
-                describe(direct)
-            }
-        };
-        Some(BackdoorCommit {
+        let is_one = !self.lock().is_defined(direct, place) && !is_without_effect(direct, dialect);
+        is_one.then(|| BackdoorCommit {
             place: place.clone(),
-            what,
+            what: describe(direct),
         })
     }
 
@@ -138,8 +133,7 @@ impl Known {
             connection, until, ..
         } = &self.definitions[0];
         let is_over = until.as_ref().is_some_and(|until| place.is_after(until));
-        let is_its = |by| [*connection, Direct::SERVER].contains(&by);
-        !is_over && direct.connection.is_some_and(is_its)
+        !is_over && direct.is_of(*connection)
     }
 }
 
@@ -248,7 +242,7 @@ fn describe(direct: &Direct) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binlog::{Refusal, Xid, written_event};
+    use crate::binlog::{Refusal, written_event};
 
     const MARIADB: Dialect = Dialect {
         version: 101119,
@@ -263,49 +257,34 @@ mod tests {
         }
     }
 
-    fn statement(connection: u32, text: &str) -> Group {
+    fn statement(connection: u32, text: &str) -> Direct {
         let mut body = connection.to_le_bytes().to_vec();
         body.extend([0; 9]);
         body.push(0);
         body.extend(text.as_bytes());
-        Group::Direct(Direct {
+        Direct {
             connection: Some(connection),
             events: Ok(vec![written_event(Kind::QUERY, 0, &body)]),
-        })
-    }
-
-    fn prepared(name: &str) -> Group {
-        let xid = Xid {
-            format: 1,
-            global: name.into(),
-            branch: Vec::new(),
-        };
-        Group::Prepared {
-            xid,
-            rows: Ok(Vec::new()),
         }
     }
 
-    fn rows(connection: Option<u32>) -> Group {
+    fn rows(connection: Option<u32>) -> Direct {
         let map = written_event(Kind::TABLE_MAP, 0, b"?");
-        Group::Direct(Direct {
+        Direct {
             connection,
             events: Ok(vec![map]),
-        })
+        }
     }
 
-    fn verdict(backdoor: &Backdoor, group: &Group, end: u64) -> Option<String> {
-        let commit = backdoor.judge(group, &place(end), MARIADB);
+    fn verdict(backdoor: &Backdoor, direct: &Direct, end: u64) -> Option<String> {
+        let commit = backdoor.judge(direct, &place(end), MARIADB);
         commit.map(|commit| commit.what)
     }
 
     #[test]
-    fn what_comes_through_the_node_is_told_from_what_does_not() {
+    fn what_is_no_definition_is_a_backdoor_commit_unless_it_changes_nothing() {
         let backdoor = Backdoor::default();
-        for (group, expected) in [
-            (Group::Decided, None),
-            (prepared("trireme-00000000000000ab-1-2f"), None),
-            (prepared("mine"), Some("the XA transaction \"mine\"")),
+        for (direct, expected) in [
             (statement(3, "FLUSH TABLES"), None),
             (statement(3, "DROP TEMPORARY TABLE t"), None),
             (
@@ -320,15 +299,15 @@ mod tests {
             (rows(None), Some("rows of  changed by some connection")),
         ] {
             assert_eq!(
-                verdict(&backdoor, &group, 9).as_deref(),
+                verdict(&backdoor, &direct, 9).as_deref(),
                 expected,
-                "{group:?}"
+                "{direct:?}"
             );
         }
-        let statements = Group::Direct(Direct {
+        let statements = Direct {
             connection: Some(3),
             events: Err(Refusal::Statement),
-        });
+        };
         assert!(verdict(&backdoor, &statements, 9).is_some());
     }
 
@@ -338,10 +317,10 @@ mod tests {
         let drop = |connection| statement(connection, "DROP TABLE t");
         backdoor.defines(3, place(10));
         backdoor.defines(4, place(50));
-        for (group, end, is_foreign) in [
+        for (direct, end, is_foreign) in [
             (drop(3), 10, true),
             (drop(3), 11, false),
-            (drop(Direct::SERVER), 20, false),
+            (drop(0), 20, false),
             (drop(4), 30, true),
             (rows(None), 40, true),
             (drop(3), 50, false),
@@ -349,7 +328,7 @@ mod tests {
             (drop(4), 52, false),
         ] {
             assert_eq!(
-                verdict(&backdoor, &group, end).is_some(),
+                verdict(&backdoor, &direct, end).is_some(),
                 is_foreign,
                 "{end}"
             );

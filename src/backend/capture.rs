@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     convert::Infallible,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -15,11 +15,11 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    Backdoor, BackdoorCommit, Connection, ConnectionError, Dump, Functions, Note, PrepareError,
-    Unreplicated, backdoor, dump::AtTheEnd, end_of_binlog, prepare, prepare::roll_back_forsaken,
+    Backdoor, BackdoorCommit, Connection, ConnectionError, Defined, Dump, Note, PrepareError,
+    backdoor, dump::AtTheEnd, end_of_binlog, prepare, prepare::roll_back_forsaken,
 };
 use crate::{
-    binlog::{self, CaptureError, Event, Group, Groups, Kind, Refusal, TableMap},
+    binlog::{self, CaptureError, Event, Group, Groups, Kind, Refusal, TableMap, Xid},
     config::{BackdoorPolicy, Server},
     id::TransactionId,
     sql::Dialect,
@@ -51,10 +51,7 @@ pub struct Captures {
     policy: BackdoorPolicy,
     /// What the server commits that did not come through the node.
     pub backdoor: Arc<Backdoor>,
-    /// What may write although it looks like reading.
-    pub functions: Functions,
-    /// What must not be written to.
-    pub unreplicated: Unreplicated,
+    defined: RwLock<Arc<Defined>>,
 }
 
 type Waiting = HashMap<TransactionId, oneshot::Sender<Captured>>;
@@ -67,8 +64,7 @@ impl Captures {
             problem: watch::Sender::new(Some("connecting to its server".to_owned())),
             policy,
             backdoor: Arc::default(),
-            functions: Functions::default(),
-            unreplicated: Unreplicated::default(),
+            defined: RwLock::default(),
         }
     }
 
@@ -105,8 +101,15 @@ impl Captures {
     }
 
     async fn read_defined(&self, connection: &mut Connection) -> Result<(), ConnectionError> {
-        self.functions.read(connection).await?;
-        self.unreplicated.read(connection).await
+        let defined = Defined::read(connection).await?;
+        *self.defined.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defined);
+        Ok(())
+    }
+
+    /// What statements are judged by.
+    pub fn defined(&self) -> Arc<Defined> {
+        let defined = self.defined.read();
+        defined.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells of a backdoor commit.
@@ -124,9 +127,8 @@ impl Captures {
         }
     }
 
-    fn hand_over(&self, name: &[u8], changes: Captured) {
-        let id = str::from_utf8(name).ok().and_then(|name| name.parse().ok());
-        let sender = id.and_then(|id| self.lock().remove(&id));
+    fn hand_over(&self, id: TransactionId, changes: Captured) {
+        let sender = self.lock().remove(&id);
         // Nobody waits for what a session left behind: it is rolled back.
         if let Some(sender) = sender {
             let _ = sender.send(changes);
@@ -259,21 +261,35 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
         let Some(group) = groups.take(event)? else {
             continue;
         };
-        if let Some(commit) = captures.backdoor.judge(&group, groups.place(), dialect) {
+        let place = groups.place();
+        let commit = match group {
+            Group::Decided => None,
+            Group::Direct(direct) => captures.backdoor.judge(&direct, place, dialect),
+            Group::Prepared { xid, rows } => match own_name(&xid) {
+                Some(id) => {
+                    let format = groups.format().expect("no group comes before it");
+                    let changes = rows.map(|rows| Changes {
+                        format: format.clone(),
+                        rows: without_marks(rows),
+                    });
+                    captures.hand_over(id, changes);
+                    None
+                }
+                None => Some(BackdoorCommit::prepared(&xid, place)),
+            },
+        };
+        if let Some(commit) = commit {
             if captures.policy == BackdoorPolicy::Fatal {
                 backdoor::record(server, &commit).await?;
             }
             captures.report(&commit)?;
         }
-        if let Group::Prepared { xid, rows } = group {
-            let format = groups.format().expect("no group comes before it");
-            let changes = rows.map(|rows| Changes {
-                format: format.clone(),
-                rows: without_marks(rows),
-            });
-            captures.hand_over(&xid.global, changes);
-        }
     }
+}
+
+/// The transaction that a node has prepared under this name, if one has.
+fn own_name(xid: &Xid) -> Option<TransactionId> {
+    str::from_utf8(&xid.global).ok()?.parse().ok()
 }
 
 /// Row events without those of the schema `trireme`, which is each node's own.
@@ -296,4 +312,31 @@ fn without_marks(mut rows: Vec<Event>) -> Vec<Event> {
         }
     });
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binlog::Place;
+
+    #[test]
+    fn what_others_have_prepared_is_no_transaction_of_a_node() {
+        let xid = |name: &[u8]| Xid {
+            format: 1,
+            global: name.to_vec(),
+            branch: Vec::new(),
+        };
+        let own = xid(b"trireme-00000000000000ab-1-2f");
+        assert_eq!(own_name(&own).map(|id| id.number), Some(0x2f));
+        for name in [&b"mine"[..], b"trireme-ab-1-2f", b"\xff"] {
+            assert_eq!(own_name(&xid(name)), None, "{name:?}");
+        }
+        let place = Place {
+            file: "log.000001".to_owned(),
+            position: 9,
+        };
+        let commit = BackdoorCommit::prepared(&xid(b"mine"), &place);
+        let expected = "the XA transaction \"mine\" (before log.000001:9 in the binlog)";
+        assert_eq!(commit.to_string(), expected);
+    }
 }

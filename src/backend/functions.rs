@@ -1,58 +1,44 @@
 //! Stored functions: a statement that only reads may call one, and a function may write.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::collections::HashSet;
 
-use super::{Connection, ConnectionError, Row};
+use super::Row;
 use crate::sql::{self, Dialect};
 
-/// What a server says of a function's access to data is only what its author said, so all count.
-/// Those of the `sys` schema are the server's own.
-const FUNCTIONS: &str = "SELECT routine_name FROM information_schema.routines \
-    WHERE routine_type = 'FUNCTION' AND routine_schema NOT IN ('sys', 'mysql')";
-
-const VIEWS: &str = "SELECT table_name, view_definition FROM information_schema.views \
-    WHERE table_schema NOT IN ('sys', 'mysql')";
-
 /// The names of the server's stored functions, and of the views that call one, in lower case.
+///
+/// What a server says of a function's access to data is only what its author said, so all count.
 #[derive(Debug, Default)]
-pub struct Functions(RwLock<Arc<HashSet<Vec<u8>>>>);
+pub struct Functions(HashSet<Vec<u8>>);
 
 impl Functions {
-    /// The names as they were read last.
-    pub fn names(&self) -> Arc<HashSet<Vec<u8>>> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Reads the names anew.
-    ///
-    /// # Errors
-    /// The connection fails.
-    pub async fn read(&self, connection: &mut Connection) -> Result<(), ConnectionError> {
-        let name = |row: &Row| row.text(0).map(|name| name.to_lowercase().into_bytes());
-        let functions = connection.query(FUNCTIONS).await?;
-        let views = connection.query(VIEWS).await?;
-        let dialect = Dialect::of(connection.version().as_bytes());
-        let mut names: HashSet<_> = functions.iter().filter_map(name).collect();
+    /// Takes the names from rows of routines, each with its schema, its name, its body and its type, and
+    /// of views, each with its schema, its name and its definition.
+    pub(super) fn of(routines: &[Row], views: &[Row], dialect: Dialect) -> Self {
+        let name = |row: &Row| row.text(1).map(|name| name.to_lowercase().into_bytes());
+        let is_function = |row: &&Row| row.text(3) == Some("FUNCTION");
+        let mut names: HashSet<_> = routines
+            .iter()
+            .filter(is_function)
+            .filter_map(name)
+            .collect();
         // A view on such a view is one.
         loop {
             let before = names.len();
-            for view in &views {
-                let definition = view.text(1).unwrap_or_default();
+            for view in views {
+                let definition = view.text(2).unwrap_or_default();
                 if sql::names_one_of(definition.as_bytes(), dialect, &names) {
                     names.extend(name(view));
                 }
             }
             if names.len() == before {
-                break;
+                return Self(names);
             }
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);
-        Ok(())
+    }
+
+    /// Whether a statement names one of them.
+    pub fn are_named(&self, text: &[u8], dialect: Dialect) -> bool {
+        sql::names_one_of(text, dialect, &self.0)
     }
 }

@@ -9,12 +9,12 @@ use std::{fmt, time::Duration};
 use tokio::time::sleep;
 
 use super::{
-    Connection, ConnectionError, Dump, Kill,
+    Backdoor, Connection, ConnectionError, Dump, Kill,
     dump::{AtTheEnd, NO_SUCH_BINLOG},
     end_of_binlog, position, system_tables,
 };
 use crate::{
-    binlog::{CaptureError, Direct, Event, Group, Groups, Kind, Place, Query, Refusal},
+    binlog::{CaptureError, Event, Group, Groups, Kind, Place, Query, Refusal},
     config::Server,
     id::{Seqno, TransactionId},
     sql::{self, Dialect},
@@ -39,15 +39,15 @@ pub struct Note {
 
 impl Note {
     /// Notes that a definition is about to run, so that neither this nor what was committed before it
-    /// is forgotten in a crash that the definition survives; and has the server make durable what it
-    /// does, so that its binlog does not tell of what a crash takes.
+    /// is forgotten in a crash that the definition survives, nor taken for a backdoor commit; and has the
+    /// server make durable what it does, so that its binlog does not tell of what a crash takes.
     ///
     /// # Errors
     /// The connection fails.
     pub async fn write(
         own: &mut Connection,
-        seqno: Seqno,
-        id: TransactionId,
+        backdoor: &Backdoor,
+        (seqno, id): (Seqno, TransactionId),
         connection: u32,
     ) -> Result<Self, ConnectionError> {
         if own.is_mariadb() {
@@ -62,6 +62,7 @@ impl Note {
         let [flush_log, sync_binlog] = durability(1, 1);
         own.run_unlogged(&[&note, &flush_log, &sync_binlog, "FLUSH ENGINE LOGS"])
             .await?;
+        backdoor.defines(connection, place.clone());
         Ok(Self {
             seqno,
             id,
@@ -141,14 +142,6 @@ impl Note {
         Ok(())
     }
 
-    /// Whether this is of the definition.
-    fn has_done(&self, direct: &Direct) -> bool {
-        let by = [self.connection, Direct::SERVER];
-        direct
-            .connection
-            .is_some_and(|connection| by.contains(&connection))
-    }
-
     /// What the definition has done so far.
     ///
     /// # Errors
@@ -169,7 +162,7 @@ impl Note {
                 error => error.into(),
             })?;
             match groups.take(event)? {
-                Some(Group::Direct(direct)) if self.has_done(&direct) => {
+                Some(Group::Direct(direct)) if direct.is_of(self.connection) => {
                     events.extend(direct.events?)
                 }
                 _ => {}

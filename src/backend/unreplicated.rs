@@ -1,10 +1,7 @@
 //! What cannot be replicated: tables of engines that take no part in transactions, and sequences, which
 //! each server moves by itself; and what changes one of them when it is used.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Connection, ConnectionError, Row};
 use crate::sql::{self, Dialect, Named};
@@ -13,18 +10,11 @@ const TABLES: &str = "SELECT table_schema, table_name, engine, table_type FROM i
     WHERE (engine <> 'InnoDB' OR table_type = 'SEQUENCE') AND table_schema NOT IN \
     ('information_schema', 'performance_schema', 'sys', 'trireme', 'trireme_private')";
 
-const VIEWS: &str = "SELECT table_schema, table_name, view_definition FROM information_schema.views \
-    WHERE table_schema NOT IN ('sys', 'mysql')";
+/// What is done when rows of a table change: the table's schema, its name, and a body.
+const TRIGGERS: &str = "SELECT event_object_schema, event_object_table, action_statement \
+    FROM information_schema.triggers WHERE event_object_schema <> 'sys'";
 
-/// What changes more than itself when it is used: its schema, its name, and the text that says what.
-const USERS: [&str; 2] = [
-    "SELECT routine_schema, routine_name, routine_definition FROM information_schema.routines \
-        WHERE routine_schema NOT IN ('sys', 'mysql')",
-    "SELECT event_object_schema, event_object_table, action_statement \
-        FROM information_schema.triggers WHERE event_object_schema <> 'sys'",
-];
-
-/// The same of tables whose rows take values from sequences.
+/// Tables whose rows take values from sequences: their schema, their name, and a default value.
 const NUMBERED: &str = "SELECT table_schema, table_name, column_default \
     FROM information_schema.columns WHERE column_default LIKE '%nextval(%'";
 
@@ -56,18 +46,14 @@ pub enum Unreplicable {
     },
 }
 
-/// By name and schema, in lower case.
+/// What of a server cannot be replicated, and why: by name and schema, in lower case.
 #[derive(Debug, Default)]
-struct Reasons(HashMap<String, HashMap<String, Arc<Unreplicable>>>);
+pub struct Unreplicated(HashMap<String, HashMap<String, Arc<Unreplicable>>>);
 
 /// A view, a table or a routine with what it names, of its own schema where it does not say.
 type User = (String, String, Vec<Named>);
 
-/// What of a server cannot be replicated.
-#[derive(Debug, Default)]
-pub struct Unreplicated(RwLock<Arc<Reasons>>);
-
-/// What the text of a statement tells of whether it can be replicated.
+/// Whether a statement can be replicated, as far as its text tells.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     Replicable,
@@ -76,57 +62,45 @@ pub enum Verdict {
     AskSchema,
 }
 
-impl Unreplicated {
-    /// Judges a statement that runs in this default schema, if it is known.
-    pub fn judge(&self, text: &[u8], dialect: Dialect, schema: Option<&str>) -> Verdict {
-        let reasons = self
-            .0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if reasons.0.is_empty() {
-            return Verdict::Replicable;
-        }
-        reasons.judge(&sql::changed(text, dialect), schema)
+/// Reads what cannot be replicated; routines and views are known, each with its schema, its name and its text.
+///
+/// # Errors
+/// The connection fails.
+pub(super) async fn read(
+    connection: &mut Connection,
+    routines: &[Row],
+    views: &[Row],
+    dialect: Dialect,
+) -> Result<Unreplicated, ConnectionError> {
+    let tables = connection.query(TABLES).await?;
+    let tables: Vec<_> = tables.iter().filter_map(table).collect();
+    let only_system = tables
+        .iter()
+        .all(|((schema, _), _)| schema == SYSTEM_SCHEMA);
+    let has_sequences = tables
+        .iter()
+        .any(|(_, reason)| matches!(reason, Unreplicable::Sequence(_)));
+    let mut unreplicated = Unreplicated::default();
+    for ((schema, name), reason) in tables {
+        unreplicated.add(&schema, &name, reason);
     }
-
-    /// Reads anew what there is.
-    ///
-    /// # Errors
-    /// The connection fails.
-    pub async fn read(&self, connection: &mut Connection) -> Result<(), ConnectionError> {
-        let tables = connection.query(TABLES).await?;
-        let tables: Vec<_> = tables.iter().filter_map(table).collect();
-        let only_system = tables
-            .iter()
-            .all(|((schema, _), _)| schema == SYSTEM_SCHEMA);
-        let has_sequences = tables
-            .iter()
-            .any(|(_, reason)| matches!(reason, Unreplicable::Sequence(_)));
-        let mut reasons = Reasons::default();
-        for ((schema, name), reason) in tables {
-            reasons.add(&schema, &name, reason);
-        }
-        if !only_system {
-            let dialect = Dialect::of(connection.version().as_bytes());
-            let views = connection.query(VIEWS).await?;
-            let mut users: Vec<_> = views
-                .iter()
-                .filter_map(|row| user(row, |text| sql::named(text, dialect)))
-                .collect();
-            // To read all columns takes long where there are many tables.
-            for question in USERS.into_iter().chain(has_sequences.then_some(NUMBERED)) {
-                let rows = connection.query(question).await?;
-                let found = rows
-                    .iter()
-                    .filter_map(|row| user(row, |text| sql::changed(text, dialect)));
-                users.extend(found);
-            }
-            reasons.add_users(&users);
-        }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(reasons);
-        Ok(())
+    if only_system {
+        return Ok(unreplicated);
     }
+    let mut bodies = connection.query(TRIGGERS).await?;
+    if has_sequences {
+        // To read all columns takes long where there are many tables.
+        bodies.extend(connection.query(NUMBERED).await?);
+    }
+    let views = views
+        .iter()
+        .filter_map(|row| user(row, |text| sql::named(text, dialect)));
+    let others = bodies
+        .iter()
+        .chain(routines)
+        .filter_map(|row| user(row, |text| sql::changed(text, dialect)));
+    unreplicated.add_users(&views.chain(others).collect::<Vec<_>>());
+    Ok(unreplicated)
 }
 
 fn table(row: &Row) -> Option<((String, String), Unreplicable)> {
@@ -148,8 +122,14 @@ fn user(row: &Row, uses: impl FnOnce(&[u8]) -> Vec<Named>) -> Option<User> {
     Some((schema, name, uses(row.text(2)?.as_bytes())))
 }
 
-impl Reasons {
-    fn judge(&self, changed: &[Named], schema: Option<&str>) -> Verdict {
+impl Unreplicated {
+    /// Whether there is nothing of the kind.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Judges a statement by what it may [change](sql::changed), in its default schema if that is known.
+    pub fn judge(&self, changed: &[Named], schema: Option<&str>) -> Verdict {
         let mut verdict = Verdict::Replicable;
         for named in changed {
             let Some(schemas) = self.0.get(&named.name) else {
@@ -208,25 +188,25 @@ mod tests {
         names.iter().map(named).collect()
     }
 
-    fn reasons() -> Reasons {
-        let mut reasons = Reasons::default();
+    fn unreplicated() -> Unreplicated {
+        let mut unreplicated = Unreplicated::default();
         let (table, engine) = ("d.M".to_owned(), "MyISAM".to_owned());
-        assert!(reasons.add("d", "M", Unreplicable::Engine { table, engine }));
+        assert!(unreplicated.add("d", "M", Unreplicable::Engine { table, engine }));
         let user = |schema: &str, name: &str, uses: &[&str]| {
             (schema.to_owned(), name.to_owned(), named(uses))
         };
-        reasons.add_users(&[
+        unreplicated.add_users(&[
             user("e", "view", &["f"]),
             user("e", "f", &["e.p"]),
             user("e", "p", &["D.m"]),
             user("e", "other", &["m"]),
         ]);
-        reasons
+        unreplicated
     }
 
     #[test]
     fn what_changes_something_unreplicated_is_unreplicable_in_its_schema() {
-        let reasons = reasons();
+        let unreplicated = unreplicated();
         for (changed, schema, expected) in [
             (&["d.m"][..], None, Some("changes of d.M are")),
             (&["m"], Some("D"), Some("changes of d.M are")),
@@ -239,7 +219,7 @@ mod tests {
             (&["m"], Some("e"), None),
             (&["x"], None, None),
         ] {
-            match (reasons.judge(&named(changed), schema), expected) {
+            match (unreplicated.judge(&named(changed), schema), expected) {
                 (Verdict::Unreplicable(reason), Some(start)) => {
                     assert!(reason.to_string().starts_with(start), "{reason}");
                 }
@@ -252,8 +232,8 @@ mod tests {
                 }
             }
         }
-        assert_eq!(reasons.judge(&named(&["m"]), None), Verdict::AskSchema);
-        let both = reasons.judge(&named(&["m", "d.m"]), None);
+        assert_eq!(unreplicated.judge(&named(&["m"]), None), Verdict::AskSchema);
+        let both = unreplicated.judge(&named(&["m", "d.m"]), None);
         assert!(matches!(both, Verdict::Unreplicable(_)), "{both:?}");
     }
 }

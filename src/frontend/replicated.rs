@@ -143,10 +143,16 @@ impl Replicated {
     fn class(&self, text: &[u8]) -> Class {
         let class = Class::of(text, self.dialect);
         let looks_harmless = matches!(class, Class::Read | Class::Session);
-        if looks_harmless && self.transactions.may_write(text, self.dialect) {
+        if looks_harmless && self.may_write(text) {
             return Class::Write;
         }
         class
+    }
+
+    /// Whether a statement that reads calls something that may write.
+    fn may_write(&self, text: &[u8]) -> bool {
+        let defined = self.transactions.defined();
+        defined.functions.are_named(text, self.dialect)
     }
 
     async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
@@ -172,13 +178,17 @@ impl Replicated {
         class: Class,
         text: &[u8],
     ) -> Result<Option<Answer>, SessionError> {
-        if !matches!(class, Class::Read | Class::Write | Class::Session) {
+        let defined = self.transactions.defined();
+        let unreplicated = &defined.unreplicated;
+        let uses_rows = matches!(class, Class::Read | Class::Write | Class::Session);
+        if !uses_rows || unreplicated.is_empty() {
             return Ok(None);
         }
-        let mut verdict = self.transactions.judge(text, self.dialect, None);
+        let changed = sql::changed(text, self.dialect);
+        let mut verdict = unreplicated.judge(&changed, None);
         if verdict == Verdict::AskSchema {
             let schema = session.default_schema().await?.unwrap_or_default();
-            verdict = self.transactions.judge(text, self.dialect, Some(&schema));
+            verdict = unreplicated.judge(&changed, Some(&schema));
         }
         Ok(match verdict {
             Verdict::Unreplicable(reason) => {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     backend::{
-        Captures, Changes, ConnectionError, Expected, NoKeys, Schemas, Slot, Slots, Verdict,
+        Captures, Changes, ConnectionError, Defined, Expected, NoKeys, Schemas, Slot, Slots,
     },
     binlog,
     config::Server,
@@ -24,7 +24,7 @@ use crate::{
     id::{NodeId, TransactionId},
     protocol::{errno, response::Status},
     replicator::{Held, Outcome, Prepared, Refusal, Replicator, Seat},
-    sql::{self, Class, Dialect},
+    sql::Class,
     write_set::Key,
 };
 
@@ -137,16 +137,9 @@ impl Transactions {
         self.is_undecided
     }
 
-    /// Whether a statement that reads calls something that may write.
-    pub(super) fn may_write(&self, text: &[u8], dialect: Dialect) -> bool {
-        let names = self.shared.captures.functions.names();
-        sql::names_one_of(text, dialect, &names)
-    }
-
-    /// Whether what a statement changes can be replicated, as far as can be told before it runs.
-    pub(super) fn judge(&self, text: &[u8], dialect: Dialect, schema: Option<&str>) -> Verdict {
-        let unreplicated = &self.shared.captures.unreplicated;
-        unreplicated.judge(text, dialect, schema)
+    /// What is defined on the server.
+    pub(super) fn defined(&self) -> Arc<Defined> {
+        self.shared.captures.defined()
     }
 
     /// The answer to a statement that must not run, since there is no majority.

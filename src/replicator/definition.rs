@@ -118,12 +118,11 @@ impl Replicator {
         } = claiming;
         let (note, is_mariadb) = retry("a definition cannot be noted", async || {
             let mut own = Connection::open(&self.server).await?;
-            let note = Note::write(&mut own, seqno, id, *connection).await?;
+            let backdoor = &self.captures.backdoor;
+            let note = Note::write(&mut own, backdoor, (seqno, id), *connection).await?;
             Ok((note, own.is_mariadb()))
         })
         .await;
-        let backdoor = &self.captures.backdoor;
-        backdoor.defines(*connection, note.place.clone());
         let (done, is_done) = oneshot::channel();
         if progress.send(Progress::Turn(Turn(done))).is_err() {
             return Ok(nothing_defined(id));

@@ -40,7 +40,13 @@ pub struct Direct {
 impl Direct {
     /// No connection, but the server itself when it starts after a crash: MariaDB logs the definition that had
     /// taken effect and was not logged.
-    pub const SERVER: u32 = 0;
+    const SERVER: u32 = 0;
+
+    /// Whether a connection has done it, or the server for one that it had.
+    pub fn is_of(&self, connection: u32) -> bool {
+        let by = [connection, Self::SERVER];
+        self.connection.is_some_and(|own| by.contains(&own))
+    }
 }
 
 /// Why a prepared transaction cannot be replicated, though the binlog is in order.

@@ -139,7 +139,12 @@ fn other_groups_are_told_apart() {
 #[test]
 fn a_direct_group_is_of_its_connection_where_that_is_logged() {
     let connection = |group: Result<Option<Group>, CaptureError>| match group {
-        Ok(Some(Group::Direct(direct))) => direct.connection,
+        Ok(Some(Group::Direct(direct))) => {
+            let own = direct.connection.unwrap_or(9);
+            assert_eq!(direct.is_of(own), direct.connection.is_some());
+            assert_eq!(direct.is_of(own + 1), own == Direct::SERVER);
+            direct.connection
+        }
         other => panic!("{other:?}"),
     };
     let mut log = Writer::new();
