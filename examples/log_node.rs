@@ -43,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let address = arguments.next().context("ADDRESS is missing")?;
     let settings = Cluster {
         backdoor_commits: BackdoorPolicy::Fatal,
+        auto_increment_by_node: true,
         name: "log".to_owned(),
         listen: address.parse()?,
         address,

@@ -66,6 +66,15 @@ pub struct Cluster {
     /// Whether clients may read, from what may be stale, while there is no majority.
     pub reads_without_majority: bool,
     pub backdoor_commits: BackdoorPolicy,
+    /// Whether each node's `AUTO_INCREMENT` columns have values of their own.
+    pub auto_increment_by_node: bool,
+}
+
+/// The values that a server gives `AUTO_INCREMENT` columns: `offset`, `offset + increment`, and so on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AutoIncrement {
+    pub increment: usize,
+    pub offset: usize,
 }
 
 /// What becomes of a node whose server has committed what did not come through it.
@@ -164,6 +173,7 @@ impl Cluster {
             directory,
             reads_without_majority,
             backdoor_commits,
+            auto_increment_by_node,
         } = raw;
         let address = address.ok_or(ConfigError::Missing("cluster.address"))?;
         if let Some(member) = members.iter().find(|m| !is_host_and_port(m)) {
@@ -190,6 +200,17 @@ impl Cluster {
             directory,
             reads_without_majority,
             backdoor_commits,
+            auto_increment_by_node,
+        })
+    }
+
+    /// What keeps this node's values of `AUTO_INCREMENT` columns apart from those of the others, if they
+    /// are to be kept apart. The order in which the members are written makes no difference.
+    pub fn auto_increment(&self) -> Option<AutoIncrement> {
+        let before = self.members.iter().filter(|m| **m < self.address);
+        self.auto_increment_by_node.then(|| AutoIncrement {
+            increment: self.members.len(),
+            offset: before.count() + 1,
         })
     }
 }
@@ -255,6 +276,7 @@ struct RawCluster {
     directory: PathBuf,
     reads_without_majority: bool,
     backdoor_commits: BackdoorPolicy,
+    auto_increment_by_node: bool,
 }
 
 impl Default for RawCluster {
@@ -267,6 +289,7 @@ impl Default for RawCluster {
             directory: "/var/lib/trireme".into(),
             reads_without_majority: false,
             backdoor_commits: BackdoorPolicy::Fatal,
+            auto_increment_by_node: true,
         }
     }
 }
@@ -328,10 +351,29 @@ mod tests {
             "directory",
             "reads_without_majority",
             "backdoor_commits",
+            "auto_increment_by_node",
         ] {
             assert!(
                 EXAMPLE.lines().any(|l| l.starts_with(&format!("{key} = "))),
                 "{key} is missing"
+            );
+        }
+    }
+
+    #[test]
+    fn each_member_has_values_of_its_own_however_they_are_written_down() {
+        for (text, expected) in [
+            ("members = ['a:1', 'b:1', 'c:1']", Some((3, 2))),
+            ("members = ['c:1', 'b:1', 'a:1']", Some((3, 2))),
+            ("members = ['b:1']", Some((1, 1))),
+            ("members = ['b:1']\nauto_increment_by_node = false", None),
+        ] {
+            let config = Config::parse(&format!("[cluster]\naddress = 'b:1'\n{text}"));
+            let expected = expected.map(|(increment, offset)| AutoIncrement { increment, offset });
+            assert_eq!(
+                config.unwrap().cluster.unwrap().auto_increment(),
+                expected,
+                "{text}"
             );
         }
     }

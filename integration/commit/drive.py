@@ -11,7 +11,7 @@ import time
 import pymysql
 from pymysql.constants import CLIENT
 
-from cluster import NODES, define, expect_equal, node, run
+from cluster import NODES, at_once, define, expect_equal, node, run
 
 DEADLOCK, DUPLICATE, UNKNOWN_COLLATION = 1213, 1062, 1273
 MULTI = CLIENT.MULTI_STATEMENTS
@@ -176,6 +176,49 @@ def equal_values():
     print(f"{pairs} pairs of equal values in {collations} collations conflict")
 
 
+def auto_increment():
+    """Rows that several nodes insert at once get values of their own: no insert meets a conflict."""
+    define(
+        "DROP DATABASE IF EXISTS auto_increment",
+        "CREATE DATABASE auto_increment",
+        "CREATE TABLE auto_increment.t (id INT AUTO_INCREMENT PRIMARY KEY, node INT, n INT)",
+    )
+
+    def insert(number):
+        with node(number, autocommit=True, database="auto_increment") as connection:
+            for n in range(0, 100, 2):
+                run(connection, f"INSERT INTO t (node, n) VALUES ({number}, {n}), ({number}, {n + 1})")
+                run(connection, f"UPDATE t SET n = -n WHERE id = LAST_INSERT_ID() AND node = {number} AND n = {n}")
+
+    at_once(20, *[lambda number=number: insert(number) for number in NODES for _ in range(2)])
+    expect_equal()
+    found = {}
+    for number in NODES:
+        for owner, remainder, rows, updated in run(
+            node(number), "SELECT node, id % 3, COUNT(*), SUM(n <= 0) FROM auto_increment.t GROUP BY node, id % 3"
+        ):
+            found.setdefault(owner, set()).add((remainder, rows, int(updated)))
+    # The nodes' addresses are in the order of their numbers.
+    expected = {number: {(number % 3, 200, 100)} for number in NODES}
+    assert found == expected, found
+
+    # A definition that gives values gives the same ones everywhere, whatever its session counts by.
+    for number in NODES:
+        for session in (None, (1, 1), (10, 5)):
+            with node(number, autocommit=True, database="auto_increment") as connection:
+                if session:
+                    run(connection, "SET auto_increment_increment = {}, auto_increment_offset = {}".format(*session))
+                run(connection, "DROP TABLE IF EXISTS d", "CREATE TABLE d (k INT PRIMARY KEY)")
+                run(connection, "INSERT INTO d VALUES (1), (2), (3)")
+                run(connection, "ALTER TABLE d DROP PRIMARY KEY, ADD id INT AUTO_INCREMENT PRIMARY KEY")
+                increment, offset = session or (3, number)
+                ids = [row[0] for row in run(connection, "SELECT id FROM d ORDER BY k")]
+                assert [id - ids[0] for id in ids] == [0, increment, 2 * increment], (number, session, ids)
+                assert (ids[0] - offset) % increment == 0, (number, session, ids)
+            expect_equal()
+    print("600 rows inserted at once on three nodes, without a conflict")
+
+
 def write(*numbers):
     for number in numbers:
         with node(int(number), autocommit=True, database="conflicts") as connection:
@@ -187,6 +230,7 @@ PARTS = {
     "kinds": kinds,
     "conflicts": conflicts,
     "equal_values": equal_values,
+    "auto_increment": auto_increment,
     "write": write,
     "checksums": lambda: print(f"{expect_equal()} tables equal on all servers"),
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     binlog::{self, CaptureError, Event, Group, Groups, Kind, Refusal, TableMap, Xid},
-    config::{BackdoorPolicy, Server},
+    config::{AutoIncrement, BackdoorPolicy, Cluster, Server},
     id::TransactionId,
     sql::Dialect,
 };
@@ -49,6 +49,7 @@ pub struct Captures {
     waiting: Mutex<Waiting>,
     problem: watch::Sender<Option<String>>,
     policy: BackdoorPolicy,
+    auto_increment: Option<AutoIncrement>,
     /// What the server commits that did not come through the node.
     pub backdoor: Arc<Backdoor>,
     defined: RwLock<Arc<Defined>>,
@@ -58,11 +59,12 @@ type Waiting = HashMap<TransactionId, oneshot::Sender<Captured>>;
 
 impl Captures {
     /// Nothing is handed over yet.
-    pub fn new(policy: BackdoorPolicy) -> Self {
+    pub fn new(cluster: &Cluster) -> Self {
         Self {
             waiting: Mutex::default(),
             problem: watch::Sender::new(Some("connecting to its server".to_owned())),
-            policy,
+            policy: cluster.backdoor_commits,
+            auto_increment: cluster.auto_increment(),
             backdoor: Arc::default(),
             defined: RwLock::default(),
         }
@@ -239,7 +241,7 @@ pub fn unreachable(server: &Server, error: &impl fmt::Display) -> String {
 
 async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, CaptureFailure> {
     let mut connection = Connection::open(server).await?;
-    prepare(&mut connection).await?;
+    prepare(&mut connection, captures.auto_increment).await?;
     captures.read_defined(&mut connection).await?;
     roll_back_forsaken(&mut connection).await?;
     let dialect = Dialect::of(connection.version().as_bytes());

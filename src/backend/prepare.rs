@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::{Connection, ConnectionError};
-use crate::id::TransactionId;
+use crate::{config::AutoIncrement, id::TransactionId};
 
 /// The global variables that capture depends on. A server has those of its own family.
 const SETTINGS: [(&str, &str); 9] = [
@@ -78,30 +78,52 @@ pub enum PrepareError {
 ///
 /// # Errors
 /// See [`PrepareError`].
-pub async fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
+pub async fn prepare(
+    connection: &mut Connection,
+    auto_increment: Option<AutoIncrement>,
+) -> Result<(), PrepareError> {
     let binlog = connection.query("SELECT @@GLOBAL.log_bin").await?;
     if binlog.first().and_then(|row| row.text(0)) != Some("1") {
         return Err(PrepareError::NoBinlog);
     }
     for (name, wanted) in SETTINGS {
-        let show = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
-        let rows = connection.query(&show).await?;
-        let Some(value) = rows.first().and_then(|row| row.text(1)) else {
-            continue;
-        };
-        // A scheduler that is disabled cannot be turned on, nor off.
-        if value.eq_ignore_ascii_case(wanted) || value == "DISABLED" {
-            continue;
+        set(connection, name, wanted, &format!("'{wanted}'")).await?;
+    }
+    if let Some(AutoIncrement { increment, offset }) = auto_increment {
+        for (name, wanted) in [
+            ("auto_increment_increment", increment.to_string()),
+            ("auto_increment_offset", offset.to_string()),
+        ] {
+            set(connection, name, &wanted, &wanted).await?;
         }
-        let setting = format!("SET GLOBAL {name} = '{wanted}'");
-        if let Err(error) = connection.query(&setting).await {
-            return Err(PrepareError::Setting { setting, error });
-        }
-        info!(name, from = value, to = wanted, "set on the server");
     }
     if !has_schemas(connection).await? {
         connection.run_unlogged(&SCHEMAS).await?;
     }
+    Ok(())
+}
+
+/// Gives a global variable the value that is wanted, written `literal` in SQL, if the server has the variable.
+async fn set(
+    connection: &mut Connection,
+    name: &str,
+    wanted: &str,
+    literal: &str,
+) -> Result<(), PrepareError> {
+    let show = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
+    let rows = connection.query(&show).await?;
+    let Some(value) = rows.first().and_then(|row| row.text(1)) else {
+        return Ok(());
+    };
+    // A scheduler that is disabled cannot be turned on, nor off.
+    if value.eq_ignore_ascii_case(wanted) || value == "DISABLED" {
+        return Ok(());
+    }
+    let setting = format!("SET GLOBAL {name} = {literal}");
+    if let Err(error) = connection.query(&setting).await {
+        return Err(PrepareError::Setting { setting, error });
+    }
+    info!(name, from = value, to = wanted, "set on the server");
     Ok(())
 }
 

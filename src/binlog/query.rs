@@ -84,7 +84,9 @@ impl<'a> Query<'a> {
     /// # Errors
     /// A variable is not known, or cut short.
     pub fn settings(&self, second: u32, is_mariadb: bool) -> Result<Vec<String>, UnknownVariable> {
-        let mut settings = Vec::new();
+        // A server does not log them when they are 1.
+        let unless_logged = ["auto_increment_increment = 1", "auto_increment_offset = 1"];
+        let mut settings: Vec<_> = unless_logged.map(str::to_owned).into();
         let mut microseconds = 0;
         let mut rest = Rest(self.variables);
         while let Some(number) = rest.number(1) {
@@ -268,12 +270,12 @@ mod tests {
             \x06\x03std\x04\x21\x00\x21\x00\x08\x00\x0b\x04root\x09localhost\x80\x0d\x08\x07\
             \x81\x23\0\0\0\0\0\0\0";
         let mysql =
-            b"\x00\x00\x40\x00\x00\x07\x04\x00\x0c\x01d1\0\x0c\xfe\x12\xff\x00\x13\x01\x14\x00";
+            b"\x00\x00\x40\x00\x00\x03\x03\x00\x02\x00\x07\x04\x00\x0c\x01d1\0\x0c\xfe\x12\xff\x00\x13\x01\x14\x00";
         for (variables, is_mariadb, expected) in [
             (
                 &mariadb[..],
                 true,
-                "sql_auto_is_null = 0, check_constraint_checks = 1, \
+                "auto_increment_increment = 1, auto_increment_offset = 1, sql_auto_is_null = 0, check_constraint_checks = 1, \
                 explicit_defaults_for_timestamp = 1, foreign_key_checks = 0, unique_checks = 1, \
                 sql_if_exists = 0, system_versioning_insert_history = 0, sql_mode = 4, \
                 time_zone = '+03:00', character_set_client = 33, collation_connection = 33, \
@@ -282,7 +284,9 @@ mod tests {
             (
                 mysql,
                 false,
-                "sql_auto_is_null = 1, foreign_key_checks = 1, unique_checks = 1, \
+                "auto_increment_increment = 1, auto_increment_offset = 1, sql_auto_is_null = 1, \
+                foreign_key_checks = 1, unique_checks = 1, \
+                auto_increment_increment = 3, auto_increment_offset = 2, \
                 lc_time_names = 4, default_collation_for_utf8mb4 = 255, \
                 sql_require_primary_key = 1, default_table_encryption = 0, timestamp = 9.000000",
             ),

@@ -52,6 +52,7 @@ impl Cluster {
     pub(crate) fn settings(&self, node: usize) -> config::Cluster {
         config::Cluster {
             backdoor_commits: config::BackdoorPolicy::Fatal,
+            auto_increment_by_node: true,
             name: "test".to_owned(),
             listen: self.addresses[node],
             address: self.addresses[node].to_string(),
