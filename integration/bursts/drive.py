@@ -1,0 +1,113 @@
+"""Bursts of random writes on three nodes at once; after each all servers have the same rows.
+
+    drive.py PORT BURSTS [SEED]
+"""
+
+import collections
+import random
+import sys
+import time
+
+import pymysql
+
+from cluster import NODES, at_once, define, expect_equal, node, run, server
+from tables import REFERENCES, statements, tables
+
+SECONDS = 0.8
+CLIENTS_OF_A_NODE = 3
+AGAIN = (1213, 1205)
+# What the tables refuse: a duplicate, a broken reference, a check, a number out of range, a NULL, a deep cascade.
+REFUSED = (1062, 1451, 1452, 3819, 4025, 1264, 1048, 6575)
+
+
+class Client:
+    def __init__(self, number, seed, is_mariadb):
+        self.number = number
+        self.random = random.Random(f"{seed} {number}")
+        self.statements = statements(is_mariadb)
+        self.connection = node(NODES[number % len(NODES)], database="bursts", autocommit=True)
+        self.counts = collections.Counter()
+        self.changed = collections.Counter()
+
+    def statement(self):
+        """One of the statements, and its number."""
+        kind = self.random.randrange(len(self.statements))
+        return self.statements[kind](self.random), kind
+
+    def transaction(self):
+        """The statements of a transaction; a part of it may be rolled back, or all of it."""
+        of = [self.statement() for _ in range(self.random.choice((1, 2, 3, 6)))]
+        if self.random.random() < 0.3:
+            of.insert(self.random.randrange(len(of) + 1), ("SAVEPOINT s", None))
+            of.append(("ROLLBACK TO s", None))
+            of.append(self.statement())
+        end = "ROLLBACK" if self.random.random() < 0.1 else "COMMIT"
+        return [("START TRANSACTION", None), *of, (end, None)]
+
+    def attempt(self, of):
+        """Runs statements; one that the tables refuse is passed over, as by a client that goes on."""
+        try:
+            for statement, kind in of:
+                try:
+                    with self.connection.cursor() as cursor:
+                        self.changed[kind] += cursor.execute(statement)
+                except pymysql.err.MySQLError as error:
+                    if error.args[0] not in REFUSED:
+                        error.args += (statement,)
+                        raise
+                    self.counts["refused"] += 1
+            return True
+        except pymysql.err.MySQLError as error:
+            if error.args[0] not in AGAIN:
+                raise
+            self.counts[error.args[0]] += 1
+            self.connection.rollback()
+            return False
+
+    def burst(self):
+        end = time.time() + SECONDS
+        while time.time() < end:
+            of = [self.statement()] if self.random.random() < 0.4 else self.transaction()
+            while not self.attempt(of):
+                pass
+            self.counts["done"] += 1
+
+
+def expect_whole():
+    """No row points nowhere, and every index says what its table says."""
+    for number in NODES:
+        with server(number, database="bursts") as connection:
+            for table, columns, parent, key in REFERENCES:
+                some = " AND ".join(f"{column} IS NOT NULL" for column in columns.split(", "))
+                lost = run(
+                    connection,
+                    f"SELECT COUNT(*) FROM {table} WHERE {some} AND ({columns}) NOT IN "
+                    f"(SELECT {key} FROM {parent} WHERE {' AND '.join(k + ' IS NOT NULL' for k in key.split(', '))})",
+                )
+                assert lost == ((0,),), f"server {number}: {lost} rows of {table} point nowhere"
+            names = [row[0] for row in run(connection, "SHOW FULL TABLES WHERE table_type = 'BASE TABLE'")]
+            checks = run(connection, f"CHECK TABLE {', '.join(names)} EXTENDED")
+            assert all(row[3] == "OK" for row in checks), f"server {number}: {checks}"
+
+
+def main(bursts, seed):
+    with node(1) as connection:
+        is_mariadb = "MariaDB" in run(connection, "SELECT VERSION()")[0][0]
+    define("DROP DATABASE IF EXISTS bursts", "CREATE DATABASE bursts CHARACTER SET utf8mb4", "USE bursts",
+           *tables(is_mariadb))
+    clients = [Client(number, seed, is_mariadb) for number in range(CLIENTS_OF_A_NODE * len(NODES))]
+    for burst in range(bursts):
+        at_once(SECONDS, *[client.burst for client in clients])
+        equal = expect_equal()
+        if burst % 20 == 19:
+            print(f"   after {burst + 1} bursts {equal} tables are equal", flush=True)
+    expect_whole()
+    counts = sum((client.counts for client in clients), collections.Counter())
+    changed = sum((client.changed for client in clients), collections.Counter())
+    idle = [make(random) for kind, make in enumerate(clients[0].statements) if not changed[kind]]
+    assert not idle, f"statements that never changed a row: {idle}"
+    print(f"{bursts} bursts, seed {seed}: {counts['done']} transactions, {counts[1213]} deadlocks, {counts[1205]} timeouts,"
+          f" {counts['refused']} statements refused; {equal} tables equal on all servers after each")
+
+
+main(int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else random.SystemRandom().randrange(2**32))
