@@ -7,22 +7,25 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pymysql
 
 PORT = int(sys.argv[1])
 NODES = (1, 2, 3)
+# Where each node and its server are.
+HOSTS = dict.fromkeys(NODES, "127.0.0.1")
 # What is each server's and each node's own.
 OWN_SCHEMAS = "('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme', 'trireme_private')"
 
 
-def connect(port, **options):
-    return pymysql.connect(host="127.0.0.1", port=port, user="root", charset="utf8mb4", **options)
+def connect(host, port, **options):
+    return pymysql.connect(host=host, port=port, user="root", charset="utf8mb4", **options)
 
 
 def node(number, **options):
-    return connect(PORT + number, **options)
+    return connect(HOSTS[number], PORT + number, **options)
 
 
 def run(connection, *statements):
@@ -35,7 +38,7 @@ def run(connection, *statements):
 
 
 def server(number, **options):
-    return connect(PORT + 300 + number, **options)
+    return connect(HOSTS[number], PORT + 300 + number, **options)
 
 
 def position(number):
@@ -107,8 +110,19 @@ def expect_equal(*numbers):
 
 def status(number):
     """What a node tells of its cluster and itself."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 100 + number}/status", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{HOSTS[number]}:{PORT + 100 + number}/status", timeout=5) as answer:
         return json.load(answer)["cluster"]
+
+
+def health(number):
+    """The status and the words of a node's health, or nothing if it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://{HOSTS[number]}:{PORT + 100 + number}/health", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return None
 
 
 def runs(pid):

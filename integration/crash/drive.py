@@ -4,12 +4,10 @@ import re
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 
 import pymysql
 
-from cluster import NODES, PORT, at_once, define, expect_equal, kill, node, run, server, start_again, status
+from cluster import NODES, PORT, at_once, define, expect_equal, health, kill, node, run, server, start_again, status
 
 CANNOT_SERVE, UNDECIDED, DEADLOCK = 1047, 1180, 1213
 LOST = (2003, 2006, 2013, 0)
@@ -26,17 +24,6 @@ def roles():
     for member in members:
         numbers[member["role"]].append(int(member["address"].rsplit(":", 1)[1]) - PORT - 200)
     return numbers
-
-
-def health(number):
-    """The status and the words of a node's health, or nothing if it does not answer."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT + 100 + number}/health", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return None
 
 
 def is_hot(serial):

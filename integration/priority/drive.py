@@ -13,7 +13,8 @@ import time
 import pymysql
 import pymysql.cursors
 
-from cluster import NODES, PORT, at_once, connect, define, expect_equal, node, run
+from cluster import NODES, at_once, define, expect_equal, node, run
+from cluster import server as the_server
 
 DEADLOCK, LOST = 1213, 2013
 # From a commit on one node to its effect on another whose client is in the way: a look at the server's
@@ -30,7 +31,7 @@ def error_of(action):
 
 def runs_on(number, statement, seconds=0):
     """Waits until a node's server has run this statement for this time."""
-    server = connect(PORT + 300 + number)
+    server = the_server(number)
     deadline = time.time() + SOON
     running = f'SELECT 1 FROM information_schema.processlist WHERE info = "{statement}" AND time >= {seconds}'
     while not run(server, running):
@@ -41,7 +42,7 @@ def runs_on(number, statement, seconds=0):
 
 def has(number, row, value):
     """Waits until a node's server has this value in this row."""
-    server = connect(PORT + 300 + number, autocommit=True)
+    server = the_server(number, autocommit=True)
     deadline = time.time() + SOON
     while run(server, f"SELECT v FROM priority.t WHERE id = {row}") != ((value,),):
         if time.time() > deadline:
@@ -126,7 +127,7 @@ def holders():
     print("a lock holder that does not read its answer was ended")
 
     row += 1
-    stranger = connect(PORT + 301, database="priority")
+    stranger = the_server(1, database="priority")
     run(stranger, f"SELECT * FROM t WHERE id = {row} FOR UPDATE")
     run(writer, f"UPDATE t SET v = 7 WHERE id = {row}")
     has(1, row, 7)
