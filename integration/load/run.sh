@@ -28,10 +28,10 @@ promise() {
   say "$server: starting three servers and nodes"
   start_sandbox $port --nodes 3 "$@" >/dev/null
   fill $((port + 1))
-  mixed=$(bench $nodes 15 oltp_read_write)
+  mixed=$(bench $nodes 10 oltp_read_write)
   say "$server: oltp_read_write: $mixed transactions/s, $(cat "$SCRATCH/deadlocks") deadlocks"
   drive $port
-  writes=$(bench $nodes 15 oltp_write_only)
+  writes=$(bench $nodes 10 oltp_write_only)
   say "$server: oltp_write_only: $writes transactions/s, $(cat "$SCRATCH/deadlocks") deadlocks"
   drive $port
   reads=$(bench $nodes 5 oltp_point_select)

@@ -2,7 +2,7 @@
 # The promise: whatever happens to nodes, servers, disks and the network between them, what a client was told is true,
 # and the servers have the same rows in the end. SECONDS_OF_FAULTS=300 is the long campaign; SEED=N gives the same faults.
 . "$(dirname "$0")/../lib.sh"
-port=25780
+port=26480
 build
 install mariadb-server mariadb-client python3-pymysql iproute2
 adya=$(dirname "$TRIREME")/../adya
@@ -24,7 +24,7 @@ promise() {
   [ "$(id -u)" = 0 ] || enter=(sudo)
   # What runs in the namespaces ends with them.
   "${enter[@]}" unshare --net --pid --fork --kill-child --mount-proc env PYTHONPATH="$ROOT/integration" \
-    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$(dirname "$0")/drive.py" $port "${SECONDS_OF_FAULTS:-30}" \
+    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$(dirname "$0")/drive.py" $port "${SECONDS_OF_FAULTS:-60}" \
     "${SEED:-$RANDOM}" "$BOX" "$TRIREME" "$SCRATCH/slow.so" "$adya/bin/adya"
   rm -rf "$BOX"
 }
