@@ -6,6 +6,8 @@
 mod deliveries;
 mod engine;
 mod formation;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod majority;
 mod once;
 mod proposer;
@@ -21,6 +23,8 @@ use bytes::Bytes;
 
 pub use deliveries::{Delivered, Deliveries};
 pub use engine::{Engine, StartError};
+#[cfg(fuzzing)]
+pub use fuzzing::{decode_frames, decode_stored};
 use state_machine::StateMachine;
 pub use types::Member;
 use types::TypeConfig;

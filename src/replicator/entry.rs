@@ -187,6 +187,20 @@ impl Assembly {
     }
 }
 
+/// What fuzzing feeds with bytes: bodies of the log, each after its length in two bytes.
+#[cfg(fuzzing)]
+pub fn take_bodies(mut bytes: &[u8]) {
+    let mut assembly = Assembly::default();
+    while let Some((length, rest)) = bytes.split_first_chunk() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
+        let (body, rest) = rest.split_at(length);
+        if assembly.take(&Bytes::copy_from_slice(body)).is_err() {
+            return;
+        }
+        bytes = rest;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

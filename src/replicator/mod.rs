@@ -38,6 +38,8 @@ use crate::{
 
 pub use definition::Claimed;
 use definition::Claiming;
+#[cfg(fuzzing)]
+pub use entry::take_bodies;
 use entry::{Entry, small_body};
 pub use entry::{Malformed, TooLarge};
 use order::Order;
