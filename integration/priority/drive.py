@@ -13,8 +13,7 @@ import time
 import pymysql
 import pymysql.cursors
 
-from cluster import NODES, at_once, define, expect_equal, node, run
-from cluster import server as the_server
+from cluster import NODES, at_once, define, expect_equal, node, run, server
 
 DEADLOCK, LOST = 1213, 2013
 # From a commit on one node to its effect on another whose client is in the way: a look at the server's
@@ -31,10 +30,10 @@ def error_of(action):
 
 def runs_on(number, statement, seconds=0):
     """Waits until a node's server has run this statement for this time."""
-    server = the_server(number)
+    connection = server(number)
     deadline = time.time() + SOON
     running = f'SELECT 1 FROM information_schema.processlist WHERE info = "{statement}" AND time >= {seconds}'
-    while not run(server, running):
+    while not run(connection, running):
         if time.time() > deadline:
             sys.exit(f"FAILED: {statement} does not run")
         time.sleep(0.005)
@@ -42,9 +41,9 @@ def runs_on(number, statement, seconds=0):
 
 def has(number, row, value):
     """Waits until a node's server has this value in this row."""
-    server = the_server(number, autocommit=True)
+    connection = server(number, autocommit=True)
     deadline = time.time() + SOON
-    while run(server, f"SELECT v FROM priority.t WHERE id = {row}") != ((value,),):
+    while run(connection, f"SELECT v FROM priority.t WHERE id = {row}") != ((value,),):
         if time.time() > deadline:
             sys.exit(f"FAILED: the commit of row {row} waits for a client of node {number}")
         time.sleep(0.005)
@@ -127,7 +126,7 @@ def holders():
     print("a lock holder that does not read its answer was ended")
 
     row += 1
-    stranger = the_server(1, database="priority")
+    stranger = server(1, database="priority")
     run(stranger, f"SELECT * FROM t WHERE id = {row} FOR UPDATE")
     run(writer, f"UPDATE t SET v = 7 WHERE id = {row}")
     has(1, row, 7)
