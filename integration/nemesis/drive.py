@@ -15,7 +15,7 @@ import pymysql
 
 from cluster import NODES, define, expect_equal, health, run, server
 from machines import PROCESSES, machines
-from workloads import FAIL, INFO, OK, TABLES, Client, Everything
+from workloads import FAIL, INFO, OK, TABLES, TOTAL, Client, Everything
 
 CLIENTS = 9
 # Within this all nodes must serve after a fault (s).
@@ -147,7 +147,7 @@ def check(everything):
         def rows(statement):
             return run(connection, statement)
 
-        if rows("SELECT SUM(balance) FROM bank") != ((1000,),):
+        if rows("SELECT SUM(balance) FROM bank") != ((TOTAL,),):
             wrong.append("the bank")
         for id, value in rows("SELECT id, v FROM counter"):
             told = Counter(outcome for counted, outcome in everything.done["counter"] if counted == id)

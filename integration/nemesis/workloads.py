@@ -22,6 +22,7 @@ REFUSALS = {1213, 1205, 1047, 1317, 1062, 1452}
 LOST = {0, 1053, 1927, 2003, 2006, 2013}
 
 ACCOUNTS, BALANCE = 10, 100
+TOTAL = ACCOUNTS * BALANCE
 KEYS = 6
 CHILDREN = 3
 
@@ -137,7 +138,7 @@ class Client:
 
         def body(sql):
             total = sql("SELECT SUM(balance) FROM bank")[0][0]
-            if total != ACCOUNTS * BALANCE:
+            if total != TOTAL:
                 self.all.wrong.append(f"node {self.number}: the bank has {total}")
             torn = sql(
                 "SELECT parent.id, COUNT(child.id) FROM parent LEFT JOIN child ON child.p = parent.id"
@@ -154,7 +155,9 @@ class Client:
         self.all.done["counter"].append((id, outcome))
 
     def insert_unique(self):
-        id, u = self.all.next(), self.all.serial // 3
+        # Several clients want the same value.
+        id = self.all.next()
+        u = id // 3
         outcome = self.transaction(lambda sql: sql(f"INSERT INTO uniq VALUES ({id}, {u})"))
         self.all.done["uniq"].append((id, outcome))
 

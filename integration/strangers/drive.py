@@ -35,8 +35,8 @@ def answer(chance):
     return whole[: chance.randrange(len(whole) + 1)]
 
 
-def wrong(port, chance):
-    """Bytes that do not belong on a port."""
+def wrong(chance):
+    """Bytes that belong on no port."""
     length = chance.choice((1, 3, 4, 5, 40, 4096))
     kinds = [
         chance.randbytes(length),
@@ -61,7 +61,7 @@ def garbage(seed):
             try:
                 if port == CLIENTS and chance.random() < 0.8:
                     stranger.recv(1024)
-                stranger.sendall(wrong(port, chance))
+                stranger.sendall(wrong(chance))
                 if chance.random() < 0.3:
                     stranger.shutdown(socket.SHUT_WR)
                 if chance.random() < 0.3:
@@ -74,7 +74,7 @@ def garbage(seed):
         stranger.recv(1024)
         try:
             for sequence in range(1, 9):
-                stranger.sendall(packet(sequence % 256, b"\x85\xa6\x0f\x00" * 0x3FFFFF + b"abc"))
+                stranger.sendall(packet(sequence, b"\x85\xa6\x0f\x00" * 0x3FFFFF + b"abc"))
         except OSError:
             pass
 
@@ -94,9 +94,13 @@ def write(connection, n):
     run(connection, f"INSERT INTO strangers.t VALUES ({n})")
 
 
-def main(box, seed):
+def pid_of_node(box):
     with open(f"{box}/node1/trireme.pid") as file:
-        pid = int(file.read())
+        return int(file.read())
+
+
+def main(box, seed):
+    pid = pid_of_node(box)
     define("CREATE DATABASE strangers", "CREATE TABLE strangers.t (id INT PRIMARY KEY)")
     inside = node(1, autocommit=True)
     before = memory(pid)
@@ -126,8 +130,7 @@ def main(box, seed):
         if growth > MEMORY_BYTES:
             sys.exit("FAILED: that is too much")
     expect_equal()
-    with open(f"{box}/node1/trireme.pid") as file:
-        assert int(file.read()) == pid and os.path.exists(f"/proc/{pid}"), "the node was restarted"
+    assert pid_of_node(box) == pid and os.path.exists(f"/proc/{pid}"), "the node was restarted"
 
 
 main(sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else random.SystemRandom().randrange(2**32))
