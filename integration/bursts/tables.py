@@ -148,7 +148,7 @@ def statements(is_mariadb):
     add(lambda r: f"INSERT INTO strict_child VALUES ({n(r)}, {n(r) % 9}, {n(r) % 9})")
     add(lambda r: f"DELETE FROM strict_child WHERE id = {n(r)} OR a = {n(r) % 9}")
     add(lambda r: f"INSERT INTO tree VALUES ({n(r)}, {maybe(r, n(r))})")
-    add(lambda r: f"UPDATE tree SET up = {maybe(r, n(r))} WHERE id = {n(r)}")
+    add(lambda r: f"UPDATE tree SET up = {maybe(r, n(r))} WHERE id >= {n(r)} ORDER BY id LIMIT 2")
     add(lambda r: f"DELETE FROM tree WHERE id = {n(r)}")
     add(lambda r: f"INSERT INTO noted VALUES ({n(r)}, {n(r)})")
     add(lambda r: f"UPDATE noted SET v = {n(r)} WHERE id = {n(r)}")
