@@ -94,11 +94,10 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
         read(server).await
     })
     .await;
-    let mut found = Found::up_to(saved);
+    let mut search = Search::new(saved, marks, noted);
     let mut deliveries = log.deliveries(0);
     let mut assembly = Assembly::default();
     let mut claims = Claims::default();
-    let mut has_defined = false;
     loop {
         let delivered = deliveries.next().await?;
         let index = delivered.index;
@@ -106,56 +105,94 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
         let entry = assembly.take(&delivered.body);
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
         for (seqno, entry) in entry.into_iter().flat_map(|e| claims.take(Seqno(index), e)) {
-            match entry {
-                Entry::WriteSet(write_set) => found.meet(seqno, write_set.id, &marks),
-                Entry::Defined { id, definition }
-                    if noted.as_ref().is_some_and(|noted| noted.note.id == id) =>
-                {
-                    has_defined = !definition.events.is_empty();
-                }
-                _ => {}
-            }
+            search.meet(seqno, &entry);
         }
         if index >= end.0 {
             break;
         }
     }
-    if let Some(Noted { note, ran }) = noted {
-        let seqno = note.seqno;
-        match (ran, has_defined) {
-            (Ran::Yes, false) => return Err(ReplicationFailure::Void { seqno }),
-            (Ran::No, true) => {
-                let error = "the others have it, and this server has lost it".to_owned();
-                return Err(ReplicationFailure::Undefined { seqno, error });
-            }
-            // What is in doubt is undone, and comes again as another node's would.
-            _ => {}
-        }
-        let has_run = ran == Ran::Yes;
-        replicator.noted(seqno, has_run).await;
-        if has_run {
-            found.reach(seqno);
-        }
+    let found = search.end(end)?;
+    if let Some(noted) = noted {
+        replicator.noted(noted.seqno, noted.ran == Ran::Yes).await;
     }
-    let position = found.position;
-    if position > end {
-        return Err(ReplicationFailure::Foreign { position, end });
-    }
-    let beyond = found.committed.len();
+    let Found {
+        position,
+        committed,
+    } = &found;
+    let beyond = committed.len();
     info!(%position, beyond, %end, "found the place of this server's data in the log");
     Ok(Recovered { found, end })
 }
 
-/// A definition of this node that the server was in the midst of when the node ended.
+/// The search for what a server has, through all that has taken effect.
 #[derive(Debug)]
-struct Noted {
-    note: Note,
-    ran: Ran,
+pub(super) struct Search {
+    found: Found,
+    marks: Marks,
+    noted: Option<Noted>,
+    has_defined: bool,
+}
+
+impl Search {
+    pub(super) fn new(saved: Seqno, marks: Marks, noted: Option<Noted>) -> Self {
+        Self {
+            found: Found::up_to(saved),
+            marks,
+            noted,
+            has_defined: false,
+        }
+    }
+
+    /// The next entry of the log that has taken effect.
+    pub(super) fn meet(&mut self, seqno: Seqno, entry: &Entry) {
+        match entry {
+            Entry::WriteSet(write_set) => self.found.meet(seqno, write_set.id, &self.marks),
+            Entry::Defined { id, definition }
+                if self.noted.is_some_and(|noted| noted.id == *id) =>
+            {
+                self.has_defined = !definition.events.is_empty();
+            }
+            _ => {}
+        }
+    }
+
+    /// The log was read up to `end`.
+    ///
+    /// # Errors
+    /// The server has what is not in the log, or lacks what it alone can have.
+    pub(super) fn end(self, end: Seqno) -> Result<Found, ReplicationFailure> {
+        let mut found = self.found;
+        if let Some(Noted { seqno, ran, .. }) = self.noted {
+            match (ran, self.has_defined) {
+                (Ran::Yes, true) => found.reach(seqno),
+                (Ran::Yes, false) => return Err(ReplicationFailure::Void { seqno }),
+                (Ran::No, true) => {
+                    let error = "the others have it, and this server has lost it".to_owned();
+                    return Err(ReplicationFailure::Undefined { seqno, error });
+                }
+                // What is in doubt is undone, and comes again as another node's would.
+                (Ran::No, false) | (Ran::InDoubt, _) => {}
+            }
+        }
+        let position = found.position;
+        if position > end {
+            return Err(ReplicationFailure::Foreign { position, end });
+        }
+        Ok(found)
+    }
+}
+
+/// A definition of this node that the server was in the midst of when the node ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Noted {
+    pub(super) seqno: Seqno,
+    pub(super) id: TransactionId,
+    pub(super) ran: Ran,
 }
 
 /// Whether a definition has run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ran {
+pub(super) enum Ran {
     Yes,
     No,
     /// The binlog says so, but a crash may have taken it.
@@ -183,11 +220,12 @@ async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, Replicatio
     } else {
         Ran::Yes
     };
-    info!(seqno = %note.seqno, ?ran, "found what a definition has done");
+    let Note { seqno, id, .. } = note;
+    info!(%seqno, ?ran, "found what a definition has done");
     if ran != Ran::No {
         replicator.clone().tell(defined, None).await;
     }
-    Ok(Some(Noted { note, ran }))
+    Ok(Some(Noted { seqno, id, ran }))
 }
 
 /// Says in the log that this node has started; gives the place of that.
