@@ -9,7 +9,7 @@ mod formation;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod majority;
-mod once;
+pub(crate) mod once;
 mod proposer;
 mod route;
 mod state_machine;

@@ -10,6 +10,8 @@ mod prepared;
 mod recovery;
 mod seat;
 mod signs;
+#[cfg(test)]
+mod simulation;
 mod startup;
 
 use std::{
