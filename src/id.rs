@@ -47,6 +47,33 @@ impl fmt::Display for ProposalId {
     }
 }
 
+/// A kind of server. A cluster has one: what either logs is strange to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Family {
+    MariaDb,
+    MySql,
+}
+
+impl Family {
+    /// The kind of a server that calls itself by this version.
+    pub fn of(version: &str) -> Self {
+        if version.contains("MariaDB") {
+            Self::MariaDb
+        } else {
+            Self::MySql
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MariaDb => "MariaDB",
+            Self::MySql => "MySQL",
+        })
+    }
+}
+
 /// A place in the one order of the cluster: the index in the log. Not every index is one.
 #[derive(
     Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

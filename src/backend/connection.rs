@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config::Server,
+    id::Family,
     protocol::{
         command::Command,
         error, handshake, lenenc,
@@ -94,7 +95,11 @@ impl Connection {
     }
 
     pub fn is_mariadb(&self) -> bool {
-        self.version.contains("MariaDB")
+        self.family() == Family::MariaDb
+    }
+
+    pub fn family(&self) -> Family {
+        Family::of(&self.version)
     }
 
     /// What the server calls itself, such as `10.11.6-MariaDB-log`.

@@ -25,6 +25,10 @@ use crate::{
 /// The id that stands for the statement prepared last.
 const LAST_PREPARED: u32 = u32::MAX;
 
+/// What a client is told whose routine would end the transaction that the routine runs in.
+const ENDS_TRANSACTION: &str = "a stored procedure or EXECUTE cannot commit, roll back, begin a transaction or define \
+    anything here, since it runs inside a transaction of the cluster; have the client do so itself";
+
 /// A session whose transactions are replicated.
 pub(super) struct Replicated {
     transactions: Transactions,
@@ -303,6 +307,10 @@ impl Replicated {
                 session.answer_with(answer).await?;
                 return Err(lost);
             }
+            if answer.error_number() == Some(errno::NOT_INSIDE_XA) {
+                let refusal = Answer::refusal(errno::NOT_SUPPORTED_YET, ENDS_TRANSACTION);
+                return Ok(refusal.in_place_of(&answer));
+            }
             return Ok(answer);
         }
         if alone {
@@ -322,11 +330,15 @@ impl Replicated {
         answer: &Answer,
         alone: bool,
     ) -> Result<(), SessionError> {
-        if alone {
+        let number = answer.error_number().unwrap_or_default();
+        let is_doubtful = errno::PERHAPS_ROLLED_BACK.contains(&number);
+        if alone || is_doubtful {
             self.keep_warnings(session, answer).await?;
         }
-        let number = answer.error_number().unwrap_or_default();
-        if alone || errno::ROLLED_BACK.contains(&number) {
+        if alone
+            || errno::ROLLED_BACK.contains(&number)
+            || is_doubtful && self.transactions.is_rolled_back(session).await?
+        {
             self.transactions.roll_back(session).await?;
         }
         Ok(())

@@ -28,6 +28,9 @@ use crate::{
     write_set::Key,
 };
 
+/// Reads a table, without an answer.
+const READ: &str = "DO (SELECT COUNT(*) FROM trireme.mark WHERE slot = 0)";
+
 /// What the sessions of a node share.
 pub struct Shared {
     node: NodeId,
@@ -221,8 +224,7 @@ impl Transactions {
         }
         self.open = Some(Open { id, wrote: false });
         if snapshot {
-            let read = "DO (SELECT COUNT(*) FROM trireme.mark WHERE slot = 0)";
-            let [read] = session.run_own([read.to_owned()]).await?;
+            let [read] = session.run_own([READ.to_owned()]).await?;
             if read.is_error() {
                 self.roll_back(session).await?;
                 return Ok(read);
@@ -392,6 +394,12 @@ impl Transactions {
         }
         let slot = self.shared.slots.take(&self.shared.server).await?;
         Ok(self.slot.insert(slot.into()).clone())
+    }
+
+    /// Whether the server has rolled the open transaction back by itself.
+    pub(super) async fn is_rolled_back(&self, session: &mut Session) -> Result<bool, SessionError> {
+        let [answer] = session.run_own([READ.to_owned()]).await?;
+        Ok(answer.is_error())
     }
 
     /// Rolls the open transaction back. The answer is as `ROLLBACK` would get it.

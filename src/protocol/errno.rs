@@ -47,5 +47,13 @@ pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode::new(1153, b"08S01");
 /// back: `ER_LOCK_DEADLOCK`, `ER_XA_RBROLLBACK`, `ER_XA_RBTIMEOUT`, `ER_XA_RBDEADLOCK`.
 pub const ROLLED_BACK: [u16; 4] = [1213, 1402, 1613, 1614];
 
+/// After these it may have: `ER_CHECKREAD`, `ER_LOCK_WAIT_TIMEOUT` (with `innodb_rollback_on_timeout`),
+/// `ER_LOCK_TABLE_FULL`, and `ER_AUTOINC_READ_FAILED`, by which MariaDB tells of a deadlock about its
+/// lock for AUTO_INCREMENT.
+pub const PERHAPS_ROLLED_BACK: [u16; 4] = [1020, 1205, 1206, 1467];
+
+/// `ER_XAER_RMFAIL`: inside an XA transaction, a statement that would end it, or any where it can only be rolled back.
+pub const NOT_INSIDE_XA: u16 = 1399;
+
 /// `ER_QUERY_INTERRUPTED`: `KILL QUERY` has ended the statement.
 pub const QUERY_INTERRUPTED: u16 = 1317;

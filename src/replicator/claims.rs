@@ -45,7 +45,12 @@ impl Claims {
             }
             // Whoever had the claim is no longer waited for.
             (_, Entry::Defined { .. }) => {}
-            (_, Entry::Started { node, incarnation }) => {
+            (
+                _,
+                Entry::Started {
+                    node, incarnation, ..
+                },
+            ) => {
                 let (node, incarnation) = (*node, *incarnation);
                 ready.extend(self.end(|id| id.node == node && id.incarnation < incarnation));
                 self.behind.push_back((seqno, entry));
@@ -106,6 +111,7 @@ pub(super) fn nothing_defined(id: TransactionId) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Family;
 
     fn id(node: u64, incarnation: u64) -> TransactionId {
         TransactionId {
@@ -124,6 +130,7 @@ mod tests {
         Entry::Started {
             node: node.into(),
             incarnation,
+            family: Family::MariaDb,
         }
     }
 

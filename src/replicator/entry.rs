@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     consensus::MAX_BODY_BYTES,
-    id::{NodeId, TransactionId},
+    id::{Family, NodeId, TransactionId},
     write_set::{Definition, WriteSet},
 };
 
@@ -34,7 +34,11 @@ pub(super) enum Entry {
     /// To be certified, and committed where it passes.
     WriteSet(WriteSet),
     /// Nothing of an earlier start of this node comes after this.
-    Started { node: NodeId, incarnation: u64 },
+    Started {
+        node: NodeId,
+        incarnation: u64,
+        family: Family,
+    },
     /// Nothing more of this transaction comes: its parts are for nothing.
     Abandoned(TransactionId),
     /// From here on nothing is to be done before this definition is over.
@@ -140,7 +144,9 @@ impl Assembly {
             _ => return Err(Malformed),
         };
         match entry {
-            Entry::Started { node, incarnation } => {
+            Entry::Started {
+                node, incarnation, ..
+            } => {
                 self.0
                     .retain(|(id, _), _| id.node != node || id.incarnation >= incarnation);
             }
@@ -256,6 +262,7 @@ mod tests {
         let started = Entry::Started {
             node: 3.into(),
             incarnation: 4,
+            family: Family::MySql,
         };
         for entry in [
             write_set(1, 100),
@@ -309,6 +316,7 @@ mod tests {
         let restarted = Entry::Started {
             node: 7.into(),
             incarnation: 2,
+            family: Family::MySql,
         };
         for end in [abandoned, restarted] {
             let mut assembly = Assembly::default();

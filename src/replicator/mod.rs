@@ -34,7 +34,7 @@ use crate::{
     backend::{Blockers, Captures, Changes, ConnectionError, Schemas},
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
-    id::{Seqno, TransactionId},
+    id::{Family, Seqno, TransactionId},
     write_set::{Key, WriteSet},
 };
 
@@ -164,6 +164,11 @@ pub enum ReplicationFailure {
         belongs to another cluster; give the node the server and the log that belong together"
     )]
     Foreign { position: Seqno, end: Seqno },
+    #[error(
+        "this server is {own}, and the cluster's servers are {expected}, whose row changes it does not \
+        understand; give the node a server of the same kind"
+    )]
+    Mixed { own: Family, expected: Family },
     /// Its locks are gone: others may have read, and be about to commit, what it has changed. A node that
     /// starts over gives its server what it lacks.
     #[error(

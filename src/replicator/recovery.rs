@@ -20,7 +20,7 @@ use crate::{
     },
     config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
-    id::{Seqno, TransactionId},
+    id::{Family, Seqno, TransactionId},
 };
 
 /// Where a node stands when it starts.
@@ -88,13 +88,17 @@ impl Found {
 pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, ReplicationFailure> {
     let Replicator { log, server, .. } = &**replicator;
     let noted = noted(replicator).await?;
-    let end = announce(log).await;
+    let family = retry("the server cannot be reached", async || {
+        Ok(Connection::open(server).await?.family())
+    })
+    .await;
+    let end = announce(log, family).await;
     replicator.startup.begin(Stage::Reading, end);
     let (saved, marks) = retry("the saved position cannot be read", async || {
         read(server).await
     })
     .await;
-    let mut search = Search::new(saved, marks, noted);
+    let mut search = Search::new(family, saved, marks, noted);
     let mut deliveries = log.deliveries(0);
     let mut assembly = Assembly::default();
     let mut claims = Claims::default();
@@ -105,7 +109,7 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
         let entry = assembly.take(&delivered.body);
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
         for (seqno, entry) in entry.into_iter().flat_map(|e| claims.take(Seqno(index), e)) {
-            search.meet(seqno, &entry);
+            search.meet(seqno, &entry)?;
         }
         if index >= end.0 {
             break;
@@ -131,21 +135,36 @@ pub(super) struct Search {
     marks: Marks,
     noted: Option<Noted>,
     has_defined: bool,
+    family: Family,
+    /// What the first node of the cluster has.
+    expected: Option<Family>,
 }
 
 impl Search {
-    pub(super) fn new(saved: Seqno, marks: Marks, noted: Option<Noted>) -> Self {
+    pub(super) fn new(family: Family, saved: Seqno, marks: Marks, noted: Option<Noted>) -> Self {
         Self {
             found: Found::up_to(saved),
             marks,
             noted,
             has_defined: false,
+            family,
+            expected: None,
         }
     }
 
     /// The next entry of the log that has taken effect.
-    pub(super) fn meet(&mut self, seqno: Seqno, entry: &Entry) {
+    ///
+    /// # Errors
+    /// The server is of another kind than its cluster's.
+    pub(super) fn meet(&mut self, seqno: Seqno, entry: &Entry) -> Result<(), ReplicationFailure> {
         match entry {
+            Entry::Started { family, .. } => {
+                let own = self.family;
+                let expected = *self.expected.get_or_insert(*family);
+                if expected != own {
+                    return Err(ReplicationFailure::Mixed { own, expected });
+                }
+            }
             Entry::WriteSet(write_set) => self.found.meet(seqno, write_set.id, &self.marks),
             Entry::Defined { id, definition }
                 if self.noted.is_some_and(|noted| noted.id == *id) =>
@@ -154,6 +173,7 @@ impl Search {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// The log was read up to `end`.
@@ -229,9 +249,13 @@ async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, Replicatio
 }
 
 /// Says in the log that this node has started; gives the place of that.
-async fn announce(log: &Engine) -> Seqno {
+async fn announce(log: &Engine, family: Family) -> Seqno {
     let (node, incarnation) = log.identity();
-    let body = small_body(&Entry::Started { node, incarnation });
+    let body = small_body(&Entry::Started {
+        node,
+        incarnation,
+        family,
+    });
     loop {
         match log.propose(body.clone()).await {
             Ok(index) => return Seqno(index),

@@ -22,9 +22,9 @@ use tokio::{
 
 use self::{
     process::{Daemon, Started},
-    server::{Family, Place, Program},
+    server::{Place, Program},
 };
-use crate::{config::BackdoorPolicy, status::Status};
+use crate::{config::BackdoorPolicy, id::Family, status::Status};
 
 /// How long the whole cluster may take to start.
 const START_LIMIT: Duration = Duration::from_secs(120);

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use tokio::process::Command;
 
 use super::process::{append, find};
+use crate::id::Family;
 
 /// The servers that are looked for when none is named.
 const NAMES: [&str; 2] = ["mariadbd", "mysqld"];
@@ -17,12 +18,6 @@ const NAMES: [&str; 2] = ["mariadbd", "mysqld"];
 /// On MySQL, root may otherwise log in over TCP only where 127.0.0.1 resolves to localhost.
 const MYSQL_ACCOUNTS: &str = "CREATE USER root@'127.0.0.1';\n\
     GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    MariaDb,
-    MySql,
-}
 
 /// How to run a server.
 #[derive(Debug)]
@@ -86,9 +81,7 @@ impl Program {
                 program.words
             );
         }
-        if version.contains("MariaDB") {
-            program.family = Family::MariaDb;
-        }
+        program.family = Family::of(&version);
         Ok(program)
     }
 

@@ -60,7 +60,7 @@ pub struct Completion {
 }
 
 /// What neither commits nor reads tables in a transaction.
-const SESSION: [&str; 16] = [
+const SESSION: [&str; 15] = [
     "UNLOCK",
     "USE",
     "HELP",
@@ -76,20 +76,20 @@ const SESSION: [&str; 16] = [
     "RESIGNAL",
     "GET",
     "CHECKSUM",
-    "CHECK",
 ];
 
 const READ: [&str; 5] = ["SELECT", "TABLE", "VALUES", "HANDLER", "DO"];
 
 const DEFINITION: [&str; 5] = ["ALTER", "RENAME", "TRUNCATE", "GRANT", "REVOKE"];
 
-const ADMINISTRATION: [&str; 13] = [
+const ADMINISTRATION: [&str; 14] = [
     "FLUSH",
     "RESET",
     "PURGE",
     "CHANGE",
     "STOP",
     "CACHE",
+    "CHECK",
     "INSTALL",
     "UNINSTALL",
     "SHUTDOWN",
@@ -475,6 +475,7 @@ mod tests {
             Unsupported(super::Unsupported::Events),
         ),
         ("FLUSH TABLES", Administration),
+        ("CHECK TABLE t", Administration),
     ];
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     consensus::once::Once,
-    id::{NodeId, ProposalId, Seqno, TransactionId},
+    id::{Family, NodeId, ProposalId, Seqno, TransactionId},
     replicator::{
         ReplicationFailure,
         claims::Claims,
@@ -207,7 +207,7 @@ impl Node {
 
     /// Goes a step on its way to delivering, as `recovery` does; not if it has to wait for the log.
     pub(super) fn start_up(&mut self, invariants: &mut Invariants) -> bool {
-        let (node, incarnation) = (self.id(), self.incarnation);
+        let node = self.id();
         match self.process().stage {
             Stage::Starting => {
                 for id in self.server.prepared() {
@@ -219,10 +219,7 @@ impl Node {
                     Some((note, table)) => {
                         Stage::Telling(self.propose(&defined(note.id, table)), note)
                     }
-                    None => {
-                        let started = Entry::Started { node, incarnation };
-                        Stage::Announcing(self.propose(&started), note)
-                    }
+                    None => Stage::Announcing(self.announce(), note),
                 };
                 self.process().stage = stage;
             }
@@ -230,7 +227,7 @@ impl Node {
                 if !self.process().answers.contains_key(&sequence) {
                     return false;
                 }
-                let sequence = self.propose(&Entry::Started { node, incarnation });
+                let sequence = self.announce();
                 self.process().stage = Stage::Announcing(sequence, Some(note));
             }
             Stage::Announcing(sequence, note) => {
@@ -244,12 +241,22 @@ impl Node {
         true
     }
 
+    fn announce(&mut self) -> u64 {
+        let started = Entry::Started {
+            node: self.id(),
+            incarnation: self.incarnation,
+            family: Family::MariaDb,
+        };
+        self.propose(&started)
+    }
+
     fn recover(&mut self, end: Seqno, note: Option<Note>, invariants: &mut Invariants) {
         let noted = note.map(|Note { seqno, id, table }| {
             let ran = table.map_or(Ran::No, |_| Ran::Yes);
             Noted { seqno, id, ran }
         });
-        let mut search = Search::new(self.server.now.saved, self.server.marks(), noted);
+        let saved = self.server.now.saved;
+        let mut search = Search::new(Family::MariaDb, saved, self.server.marks(), noted);
         let mut assembly = Assembly::default();
         let mut claims = Claims::default();
         let delivered = &self.process().delivered;
@@ -259,7 +266,7 @@ impl Node {
                 .into_iter()
                 .flat_map(|e| claims.take(Seqno(*index), e))
             {
-                search.meet(seqno, &entry);
+                search.meet(seqno, &entry).expect("one kind of server");
             }
         }
         let found = match search.end(end) {

@@ -1,0 +1,285 @@
+"""What a cluster of stock servers stumbles over, a part each.
+
+    drive.py PORT PART [ARGUMENT…]
+"""
+
+import sys
+import threading
+import time
+
+import pymysql
+from pymysql.constants import CLIENT
+
+from cluster import NODES, at_once, define, expect_equal, health, node, run, server
+
+DUPLICATE, LOCK_TIMEOUT, DEADLOCK, NOT_SUPPORTED, NO_TABLE = 1062, 1205, 1213, 1235, 1146
+AUTO_INCREMENT_FAILED = 1467
+MULTI = CLIENT.MULTI_STATEMENTS
+
+
+def error_of(connection, *statements):
+    """The error of the last of these statements."""
+    *before, last = statements
+    run(connection, *before)
+    try:
+        run(connection, last)
+    except pymysql.err.MySQLError as error:
+        return error.args
+    sys.exit(f"FAILED: {last} has succeeded")
+
+
+def until_one_waits():
+    """Waits until a transaction of server 1 waits for a lock."""
+    with server(1) as connection:
+        while not run(connection, "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"):
+            time.sleep(0.02)
+
+
+def set_up():
+    define(
+        "DROP DATABASE IF EXISTS traps",
+        "CREATE DATABASE traps",
+        "CREATE TABLE traps.t (id INT PRIMARY KEY, v INT)",
+        "CREATE TABLE traps.count (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
+        "CREATE TABLE traps.other (id INT PRIMARY KEY)",
+    )
+
+
+# Each commits what is open before it; what it does itself does not matter.
+COMMITTING = [
+    "BEGIN",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+    "CREATE TABLE made (id INT PRIMARY KEY)",
+    "CREATE INDEX i ON made (id)",
+    "ALTER TABLE made ADD v INT",
+    "RENAME TABLE made TO named",
+    "TRUNCATE TABLE named",
+    "DROP TABLE named",
+    "DROP TABLE IF EXISTS nowhere",
+    "CREATE VIEW seen AS SELECT 1",
+    "DROP VIEW seen",
+    "CREATE PROCEDURE p() DO 1",
+    "DROP PROCEDURE p",
+    "CREATE TRIGGER g BEFORE INSERT ON other FOR EACH ROW SET @g = 1",
+    "DROP TRIGGER g",
+    "CREATE USER of_traps",
+    "GRANT SELECT ON traps.* TO of_traps",
+    "DROP USER of_traps",
+    "ANALYZE TABLE other",
+    "OPTIMIZE TABLE other",
+    "CHECK TABLE other",
+    "FLUSH TABLES",
+    "CREATE DATABASE more_traps",
+    "DROP DATABASE more_traps",
+]
+# These do not.
+KEEPING = [
+    "CREATE TEMPORARY TABLE temporary (id INT)",
+    "DROP TEMPORARY TABLE IF EXISTS temporary",
+    "SET @v = 1",
+    "SHOW TABLES",
+    "SET autocommit = 0",
+]
+
+
+def implicit_commits():
+    """Trap 4: statements that commit end our XA transaction as they would have ended the client's."""
+    kept = []
+    for at, statement in enumerate(COMMITTING + KEEPING):
+        with node(1, database="traps", autocommit=True) as connection:
+            run(connection, "BEGIN", f"INSERT INTO t VALUES ({at}, 0)", statement, "ROLLBACK")
+            if statement.startswith("SET autocommit"):
+                run(connection, "SET autocommit = 1")
+        if run(node(1), f"SELECT 1 FROM traps.t WHERE id = {at}"):
+            kept.append(statement)
+    assert kept == COMMITTING, (set(COMMITTING) - set(kept), set(kept) - set(COMMITTING))
+    with node(2, database="traps", autocommit=False) as connection:
+        run(connection, "INSERT INTO t VALUES (100, 0)", "SET autocommit = 1")
+        error = error_of(connection, "BEGIN", "INSERT INTO t VALUES (101, 0)", "LOCK TABLES t READ")
+        assert error[0] == NOT_SUPPORTED, error
+        run(connection, "ROLLBACK")
+    assert run(node(2), "SELECT id FROM traps.t WHERE id >= 100") == ((100,),)
+    expect_equal()
+    print(f"{len(COMMITTING)} statements commit what is open, and {len(KEEPING)} do not")
+
+
+def few_privileges():
+    """Trap 5: an account that may only read and write rows needs nothing else."""
+    define(
+        "CREATE USER clerk IDENTIFIED BY 'secret'",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON traps.* TO clerk",
+    )
+    for number in NODES:
+        clerk = node(number, database="traps", autocommit=True, client_flag=MULTI)
+        clerk.close()
+        clerk.user, clerk.password = b"clerk", b"secret"
+        clerk.connect()
+        with clerk as connection:
+            run(connection, f"INSERT INTO count (v) VALUES ({number}), ({number})")
+            run(connection, "BEGIN", f"UPDATE count SET v = -v WHERE v = {number} LIMIT 1", "COMMIT")
+            denied = error_of(connection, "DELETE FROM trireme.mark")
+            assert denied[0] in (1142, NOT_SUPPORTED), denied
+    expect_equal()
+    assert run(node(3), "SELECT SUM(v) FROM traps.count") == ((0,),)
+    define("DROP USER clerk")
+    print("an account that may only read and write rows has done so on every node")
+
+
+def failing_statements():
+    """Traps 12 and 17: who gets an error gets the server's own, and the transaction is what it would be."""
+    with node(1, database="traps", autocommit=True) as one, node(1, database="traps", autocommit=True) as two:
+        run(one, "DELETE FROM t", "INSERT INTO t VALUES (1, 0), (2, 0)")
+        assert error_of(one, "INSERT INTO t VALUES (3, 0), (1, 0)")[0] == DUPLICATE
+        assert error_of(one, "INSERT INTO nowhere VALUES (1)")[0] == NO_TABLE
+        assert run(one, "SELECT id FROM t WHERE id = 3") == ()
+
+        # A statement fails, and the transaction goes on.
+        assert error_of(one, "BEGIN", "INSERT INTO t VALUES (200, 0)", "INSERT INTO t VALUES (1, 0)")[0] == DUPLICATE
+        run(one, "INSERT INTO t VALUES (201, 0)", "COMMIT")
+        run(two, "BEGIN", "UPDATE t SET v = 2 WHERE id = 1")
+        run(one, "SET SESSION innodb_lock_wait_timeout = 1")
+        error = error_of(one, "BEGIN", "INSERT INTO t VALUES (202, 0)", "UPDATE t SET v = 1 WHERE id = 1")
+        assert error[0] == LOCK_TIMEOUT, error
+        run(one, "COMMIT")
+
+        # A deadlock rolls the whole transaction back; the session goes on.
+        run(one, "SET SESSION innodb_lock_wait_timeout = 20", "BEGIN", "UPDATE t SET v = 3 WHERE id = 2")
+        errors = []
+
+        def update(connection, row):
+            try:
+                run(connection, f"UPDATE t SET v = 9 WHERE id = {row}")
+                connection.commit()
+            except pymysql.err.MySQLError as error:
+                errors.append((connection, error.args[0]))
+
+        at_once(10, lambda: update(one, 1), lambda: (until_one_waits(), update(two, 2)))
+        assert [number for _, number in errors] == [DEADLOCK], errors
+        loser = errors[0][0]
+        run(loser, "INSERT INTO t VALUES (203, 0)")
+    auto_increment_deadlock()
+    found = run(node(1), "SELECT id FROM traps.t WHERE id >= 200 ORDER BY id")
+    assert found == ((200,), (201,), (202,), (203,), (205,)), found
+    expect_equal()
+    print("statements that fail leave of a transaction what they would leave on the server alone")
+
+
+def auto_increment_deadlock():
+    """MariaDB has an error of its own for a deadlock about its lock for AUTO_INCREMENT, and has rolled back then."""
+    rows = ", ".join(f"({n}, 0)" for n in range(1000, 1200))
+    with node(1, database="traps", autocommit=True) as one, node(1, database="traps", autocommit=False) as two:
+        run(one, f"INSERT INTO t VALUES {rows}", "BEGIN", "INSERT INTO t VALUES (204, 0)")
+        run(one, "UPDATE t SET v = 1 WHERE id = 1150")
+        run(two, "UPDATE t SET v = 1 WHERE id BETWEEN 1000 AND 1100")
+        insert = "INSERT INTO count (v) SELECT 0 FROM t WHERE id BETWEEN 1000 AND 1199"
+        waiting = threading.Thread(target=run, args=(two, insert))
+        waiting.start()
+        until_one_waits()
+        if int(run(one, "SELECT @@innodb_autoinc_lock_mode")[0][0]) < 2:
+            error = error_of(one, "INSERT INTO count (v) SELECT 5 UNION SELECT 6")
+            assert error[0] == AUTO_INCREMENT_FAILED, error
+        else:
+            # Nothing is locked for AUTO_INCREMENT.
+            run(one, "ROLLBACK")
+        run(one, "INSERT INTO t VALUES (205, 0)", "COMMIT")
+        waiting.join()
+        run(two, "ROLLBACK")
+        run(one, "DELETE FROM t WHERE id >= 1000")
+
+
+def cascades():
+    """Trap 16: what a cascade changes conflicts with what others change, though the row events may not show it."""
+    define(
+        "CREATE TABLE traps.parent (id INT PRIMARY KEY)",
+        "CREATE TABLE traps.child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id)"
+        " ON DELETE CASCADE ON UPDATE CASCADE)",
+        "CREATE TABLE traps.grandchild (id INT PRIMARY KEY, c INT, v INT, FOREIGN KEY (c) REFERENCES child (id)"
+        " ON DELETE CASCADE ON UPDATE CASCADE)",
+    )
+    above = ("DELETE FROM parent WHERE id = {0}", "UPDATE parent SET id = {0} + 1000 WHERE id = {0}")
+    below = (
+        "UPDATE grandchild SET v = 1 WHERE id = {0}",
+        "UPDATE child SET id = {0} + 2000 WHERE id = {0}",
+        "INSERT INTO child VALUES ({0} + 3000, {0})",
+        "UPDATE child SET p = NULL WHERE id = {0}",
+        "DELETE FROM grandchild WHERE id = {0}",
+    )
+    # Where the parent's own key stays out of it these have nothing in common.
+    apart = {("UPDATE parent SET id = {0} + 1000 WHERE id = {0}", "UPDATE grandchild SET v = 1 WHERE id = {0}"),
+             ("UPDATE parent SET id = {0} + 1000 WHERE id = {0}", "DELETE FROM grandchild WHERE id = {0}")}
+    pairs = [pair for a in above for b in below for pair in ((a, b), (b, a))]
+    conflicts = 0
+    for row, pair in enumerate(pairs):
+        with node(3, database="traps", autocommit=True) as connection:
+            for table, values in (("parent", f"{row}"), ("child", f"{row}, {row}"), ("grandchild", f"{row}, {row}, 0")):
+                run(connection, f"INSERT INTO {table} VALUES ({values})")
+        expect_equal()
+        first, second = (node(number, database="traps") for number in (1, 2))
+        with first, second:
+            for connection, statement in zip((first, second), pair):
+                with connection.cursor() as cursor:
+                    assert cursor.execute(statement.format(row)) == 1, statement
+            first.commit()
+            try:
+                second.commit()
+            except pymysql.err.MySQLError as error:
+                assert error.args[0] == DEADLOCK, (pair, error)
+                conflicts += 1
+            else:
+                assert pair in apart or pair[::-1] in apart, f"both have committed: {pair}"
+        expect_equal()
+    print(f"{len(pairs)} pairs of a cascade and what it reaches: {conflicts} conflicts, all servers equal")
+
+
+def routines():
+    """Trap 14: a procedure that would end the transaction says why it cannot, and nothing else is lost."""
+    define(
+        "CREATE PROCEDURE traps.ends() BEGIN INSERT INTO t VALUES (300, 0); COMMIT; END",
+        "CREATE PROCEDURE traps.begins() BEGIN START TRANSACTION; INSERT INTO t VALUES (301, 0); COMMIT; END",
+        "CREATE PROCEDURE traps.defines() CREATE TABLE never (id INT)",
+    )
+    with node(2, database="traps", autocommit=True) as connection:
+        for name in ("ends", "begins", "defines"):
+            number, text = error_of(connection, f"CALL {name}()")
+            assert number == NOT_SUPPORTED and "have the client do so itself" in text, (number, text)
+        number, _ = error_of(connection, "BEGIN", "INSERT INTO t VALUES (302, 0)", "CALL begins()")
+        assert number == NOT_SUPPORTED
+        run(connection, "COMMIT")
+    assert run(node(2), "SELECT id FROM traps.t WHERE id >= 300") == ((302,),)
+    expect_equal()
+    print("procedures that end transactions are refused, and the session goes on")
+
+
+def settings(binlog_format, row_image):
+    """Trap 7: what can be set on a running server is set, whatever it was started with."""
+    for number in NODES:
+        with server(number) as connection:
+            found = run(connection, "SELECT @@GLOBAL.binlog_format, @@GLOBAL.binlog_row_image")
+            assert found == (("ROW", "FULL"),), found
+    print(f"servers started with {binlog_format} and {row_image} have what is needed")
+
+
+def diverged():
+    """Trap 10: a server that cannot take what is committed does not go on without it."""
+    with node(1, database="traps", autocommit=True) as connection:
+        run(connection, "INSERT INTO t VALUES (400, 0)")
+        expect_equal()
+        with server(3, database="traps") as third:
+            run(third, "SET sql_log_bin = 0", "DELETE FROM t WHERE id = 400", "COMMIT")
+        run(connection, "UPDATE t SET v = 1 WHERE id = 400", "INSERT INTO t VALUES (401, 0)")
+    deadline = time.time() + 10
+    while (found := health(3)) and found[0] == 200:
+        if time.time() > deadline:
+            sys.exit("FAILED: a node goes on whose server lacks a row")
+        time.sleep(0.05)
+    expect_equal(1, 2)
+    assert run(server(3), "SELECT id FROM traps.t WHERE id >= 400") == ()
+    with node(2, database="traps", autocommit=True) as connection:
+        run(connection, "INSERT INTO t VALUES (402, 0)")
+    expect_equal(1, 2)
+    print("a node whose server lacks a row has stopped at it, and the others go on")
+
+
+PARTS = {part.__name__: part for part in (
+    set_up, implicit_commits, few_privileges, failing_statements, cascades, routines, settings, diverged)}
+PARTS[sys.argv[2]](*sys.argv[3:])
