@@ -15,6 +15,13 @@ say() { printf '== %s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
 finish() {
+  local code=$?
+  # What is about to go may say why.
+  if [ $code != 0 ]; then
+    for log in "$BOX"/node*/trireme.log; do
+      [ ! -s "$log" ] || { printf -- '-- the end of %s\n' "${log#"$BOX/"}" && tail -n 8 "$log"; } >&2
+    done
+  fi
   for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${PIDS[@]}"; do wait "$pid" 2>/dev/null || true; done
   [ ! -d "$BOX" ] || "$TRIREME" sandbox stop --dir "$BOX" >/dev/null || true

@@ -96,6 +96,7 @@ def main(bursts, seed):
         is_mariadb = "MariaDB" in run(connection, "SELECT VERSION()")[0][0]
     define("DROP DATABASE IF EXISTS bursts", "CREATE DATABASE bursts CHARACTER SET utf8mb4", "USE bursts",
            *tables(is_mariadb))
+    print(f"   seed {seed}", flush=True)
     clients = [Client(number, seed, is_mariadb) for number in range(CLIENTS_OF_A_NODE * len(NODES))]
     for burst in range(bursts):
         at_once(SECONDS, *[client.burst for client in clients])
@@ -107,7 +108,7 @@ def main(bursts, seed):
     changed = sum((client.changed for client in clients), collections.Counter())
     idle = [make(random) for kind, make in enumerate(clients[0].statements) if not changed[kind]]
     assert not idle, f"statements that never changed a row: {idle}"
-    print(f"{bursts} bursts, seed {seed}: {counts['done']} transactions, {counts[1213]} deadlocks, {counts[1205]} timeouts,"
+    print(f"{bursts} bursts: {counts['done']} transactions, {counts[1213]} deadlocks, {counts[1205]} timeouts,"
           f" {counts['refused']} statements refused; {equal} tables equal on all servers after each")
 
 

@@ -52,6 +52,8 @@ struct Constraint {
     child: TableName,
     key: ForeignKey,
     cascades: bool,
+    /// What it does then is not in the binlog.
+    is_unseen: bool,
 }
 
 impl Schemas {
@@ -165,6 +167,10 @@ impl Schemas {
             if constraint.child == *name {
                 table.foreign_keys.push(constraint.key.clone());
                 table.is_reached_by_cascades |= constraint.cascades;
+                if constraint.is_unseen {
+                    let parent = constraint.key.parent.clone();
+                    table.changes_unseen_with.push(parent);
+                }
             }
             if constraint.key.parent == *name {
                 refer(&mut table.keys, &constraint.key.parent_columns);
@@ -194,6 +200,11 @@ impl Schemas {
         if let Some(known) = &self.lock().foreign_keys {
             return Ok(known.clone());
         }
+        // MySQL has it since it logs what foreign keys do, unless its storage engine does that; MariaDB's always
+        // does.
+        const NATIVE: &str = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
+        let native = self.query(NATIVE).await?;
+        let are_logged = native.first().and_then(|row| row.text(1)) == Some("OFF");
         let mut constraints: Vec<Constraint> = Vec::new();
         let mut last = None;
         for row in self.query(CONSTRAINTS).await? {
@@ -201,6 +212,7 @@ impl Schemas {
             let constraint = [0, 1, 2].map(|at| text(at).to_owned());
             if last.as_ref() != Some(&constraint) {
                 let acts = |rule| matches!(rule, "CASCADE" | "SET NULL" | "SET DEFAULT");
+                let cascades = acts(text(7)) || acts(text(8));
                 constraints.push(Constraint {
                     child: TableName::new(text(0), text(1)),
                     key: ForeignKey {
@@ -208,7 +220,8 @@ impl Schemas {
                         parent: TableName::new(text(4), text(5)),
                         parent_columns: Vec::new(),
                     },
-                    cascades: acts(text(7)) || acts(text(8)),
+                    cascades,
+                    is_unseen: cascades && !are_logged,
                 });
                 last = Some(constraint);
             }

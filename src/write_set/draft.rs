@@ -4,7 +4,7 @@
 //! the server knows, so a draft lists those that it must be asked about, and its keys are finished
 //! with the answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     key::{Hasher, Key, KeyHash, Mode, Subject},
@@ -26,6 +26,13 @@ pub enum KeysError {
     NoMap,
     #[error("the schema of table {}.{} has no column {column} of its rows", name.schema, name.table)]
     Schema { name: TableName, column: String },
+    /// MySQL 9.7 logs a row twice that a statement deletes both itself and by a cascade.
+    #[error(
+        "the server has logged twice that a row of table {}.{} is gone, which no server could follow; delete \
+        from one table at a time what is deleted by a cascade, too",
+        name.schema, name.table
+    )]
+    GoneTwice { name: TableName },
 }
 
 /// A character value that the server must be asked about.
@@ -108,6 +115,7 @@ impl Draft {
     pub fn of(events: &[Event], tables: &Tables) -> Result<Self, KeysError> {
         let mut draft = Self::default();
         let mut statement = Statement::default();
+        let mut gone = Gone::default();
         for event in events {
             if event.kind() == Kind::TABLE_MAP {
                 if statement.has_rows {
@@ -121,13 +129,16 @@ impl Draft {
             let table = binlog::table_of(event);
             let table = table.and_then(|id| statement.tables.get_mut(&id));
             let table = table.ok_or(KeysError::NoMap)?;
-            table.has_rows = true;
             let changes = binlog::changes(event, &table.map);
             let changes = changes.map_err(|error| KeysError::Rows {
                 name: table.name.clone(),
                 error,
             })?;
             for change in &changes {
+                if !gone.follow(table, change) {
+                    let name = table.name.clone();
+                    return Err(KeysError::GoneTwice { name });
+                }
                 statement.may_cascade |= draft.change(table, change);
             }
             if table.schema.is_reached_by_cascades {
@@ -177,12 +188,7 @@ impl Draft {
             }
         }
         if let (Some(before), false) = (before, table.schema.has_primary_key()) {
-            let mut hasher = Hasher::new(&table.name, Subject::Row);
-            for value in before {
-                hasher.part(&[u8::from(value.is_some())]);
-                hasher.part(value.unwrap_or_default());
-            }
-            self.add(hasher.finish(), Mode::Exclusive);
+            self.add(table.row(before), Mode::Exclusive);
         }
         for (key, places) in table.schema.foreign_keys.iter().zip(&table.references) {
             let same = |before: &Image<'_>, after: &Image<'_>| {
@@ -254,14 +260,16 @@ impl Draft {
         }
     }
 
-    /// Adds what a statement may have changed without a trace in its rows: a server that runs the
+    /// Adds what a statement may have changed without a trace in its rows: a storage engine that runs the
     /// actions of foreign keys itself maps the tables that they reach, and logs no rows of them.
     fn cascades(&mut self, statement: &Statement<'_>) {
         if !statement.may_cascade {
             return;
         }
-        for table in statement.tables.values() {
-            if table.schema.is_reached_by_cascades && !table.has_rows {
+        let tables = || statement.tables.values();
+        let is_mapped = |name: &TableName| tables().any(|table| table.name == *name);
+        for table in tables() {
+            if table.schema.changes_unseen_with.iter().any(is_mapped) {
                 self.key(&table.name, Subject::Table, Mode::Exclusive);
             }
         }
@@ -274,6 +282,30 @@ impl Draft {
     fn add(&mut self, hash: KeyHash, mode: Mode) {
         let known = self.keys.entry(hash).or_insert(mode);
         *known = mode.max(*known);
+    }
+}
+
+/// The rows that a transaction has left behind, of tables where a cascade may do so, too, and says so.
+#[derive(Debug, Default)]
+struct Gone(HashSet<KeyHash>);
+
+impl Gone {
+    /// Takes a change; not if its row has gone before.
+    fn follow(&mut self, table: &Mapped<'_>, change: &Change<'_>) -> bool {
+        let schema = table.schema;
+        let says_so = schema.is_reached_by_cascades && schema.changes_unseen_with.is_empty();
+        if !says_so || !schema.has_primary_key() {
+            return true;
+        }
+        if let Some(before) = &change.before
+            && !self.0.insert(table.row(before))
+        {
+            return false;
+        }
+        if let Some(after) = &change.after {
+            self.0.remove(&table.row(after));
+        }
+        true
     }
 }
 
@@ -295,7 +327,6 @@ struct Mapped<'a> {
     places: Vec<Vec<usize>>,
     /// Where the columns of each foreign key stand.
     references: Vec<Vec<usize>>,
-    has_rows: bool,
 }
 
 impl<'a> Mapped<'a> {
@@ -331,8 +362,17 @@ impl<'a> Mapped<'a> {
             schema,
             places,
             references,
-            has_rows: false,
         })
+    }
+
+    /// What stands for a whole row.
+    fn row(&self, image: &Image<'_>) -> KeyHash {
+        let mut hasher = Hasher::new(&self.name, Subject::Row);
+        for value in image {
+            hasher.part(&[u8::from(value.is_some())]);
+            hasher.part(value.unwrap_or_default());
+        }
+        hasher.finish()
     }
 
     /// The values at these places, as they compare in the columns of a key; `None` if one is NULL.

@@ -11,6 +11,9 @@ pub struct Table {
     /// Whether a foreign key of this table lets the server change its rows when those of another
     /// table change (CASCADE, SET NULL).
     pub is_reached_by_cascades: bool,
+    /// The tables by whose changes the server may do so without logging the rows; this one among them, if
+    /// its rows refer to each other.
+    pub changes_unseen_with: Vec<TableName>,
     /// The character columns.
     pub collations: HashMap<String, Collation>,
 }

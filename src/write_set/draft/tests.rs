@@ -215,6 +215,7 @@ fn children_depend_on_their_parents() {
             parent_columns: vec![KeyColumn::from("a")],
         }],
         is_reached_by_cascades: true,
+        changes_unseen_with: vec![TableName::new("s", "p")],
         ..Table::default()
     };
     let keys = |events: &[Event]| {
@@ -243,6 +244,51 @@ fn children_depend_on_their_parents() {
     assert_eq!(modes(&unrelated, &removed), [(Reference, Exclusive)]);
     let without_parent = of_child(INSERT, &[(8, "", None)]);
     assert_eq!(modes(&without_parent, &updated), []);
+}
+
+#[test]
+fn a_cascade_comes_back_to_the_table_where_it_began() {
+    let tree = |unseen| Table {
+        keys: vec![KeyColumns {
+            is_referenced: true,
+            ..primary(&["a"])
+        }],
+        is_reached_by_cascades: true,
+        changes_unseen_with: unseen,
+        ..Table::default()
+    };
+    for (unseen, expected) in [
+        (vec![TableName::new("s", "t")], vec![(Exclusive, Reference)]),
+        (vec![TableName::new("s", "other")], vec![]),
+        (vec![], vec![]),
+    ] {
+        let tree = tree(unseen);
+        let conflicts = |kind, root: &[Row]| {
+            let leaf = [(3, "", None), (3, "x", None)];
+            let mut shared = shared(&tree, (kind, root), (UPDATE, &leaf));
+            shared.retain(|(one, other)| one.conflicts_with(*other));
+            shared
+        };
+        let root = [(1, "", None), (1, "x", None)];
+        assert_eq!(conflicts(DELETE, &root[..1]), expected);
+        assert_eq!(conflicts(UPDATE, &root), []);
+    }
+}
+
+#[test]
+fn a_row_that_has_gone_cannot_go_again() {
+    let table = Table {
+        keys: vec![primary(&["a"])],
+        is_reached_by_cascades: true,
+        ..Table::default()
+    };
+    let all = |kinds: &[u8]| {
+        let rows = kinds.iter().map(|kind| rows(*kind, 1, &[(1, "x", None)]));
+        let events: Vec<_> = [map(1, "t")].into_iter().chain(rows).collect();
+        draft(&events, &[("t", &table)]).is_ok()
+    };
+    assert!(all(&[DELETE, INSERT, DELETE, INSERT]));
+    assert!(!all(&[INSERT, DELETE, DELETE]));
 }
 
 #[test]
