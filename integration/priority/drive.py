@@ -135,6 +135,56 @@ def holders():
     print("a connection beside the node was ended")
 
 
+def hammers(seconds):
+    """Clients that come again at once, whenever they lose, cannot keep the same locks from the applier."""
+    seconds = float(seconds)
+    define(
+        "DROP DATABASE IF EXISTS priority",
+        "CREATE DATABASE priority",
+        "CREATE TABLE priority.t (id INT PRIMARY KEY, v INT, w INT)",
+    )
+    with node(2, database="priority", autocommit=True) as writer:
+        run(writer, "INSERT INTO t VALUES (5, 0, 0), (10, 0, 0), (20, 0, 0)")
+    expect_equal()
+    counts = collections.Counter()
+    waits = []
+    end = time.time() + seconds
+
+    def attempt(connection, name, *statements):
+        error = error_of(lambda: run(connection, *statements))
+        assert error in (None, DEADLOCK), error
+        counts[name if error is None else f"{name} lost"] += 1
+        if error:
+            connection.rollback()
+        return error is None
+
+    def hammer():
+        with node(1, database="priority") as connection:
+            while time.time() < end:
+                attempt(connection, "hammers", "SELECT id FROM t WHERE id BETWEEN 11 AND 19 FOR UPDATE",
+                        "UPDATE t SET v = v + 1 WHERE id = 5", "COMMIT")
+
+    def write():
+        with node(2, database="priority") as connection, server(1, autocommit=True, database="priority") as other:
+            number = 0
+            while time.time() < end:
+                number += 1
+                if not attempt(connection, "commits", f"UPDATE t SET w = {number} WHERE id = 5",
+                               f"REPLACE INTO t VALUES (15, {number}, 0)", "COMMIT"):
+                    continue
+                since = time.time()
+                while run(other, "SELECT MAX(v) FROM t WHERE id = 15") != ((number,),):
+                    assert time.time() - since < SOON, f"a commit waits for clients of node 1: {counts}"
+                    time.sleep(0.005)
+                waits.append(time.time() - since)
+                while time.time() < end and not attempt(connection, "removals", "DELETE FROM t WHERE id = 15", "COMMIT"):
+                    pass
+
+    at_once(seconds + SOON, write, *[hammer] * 6)
+    expect_equal()
+    print(f"{dict(counts)}; the slowest of the commits was applied after {max(waits):.2f} s")
+
+
 def replays(rounds):
     """Gap locks have no key: a prepared transaction that holds one is replayed, and its client gets its OK."""
     define(
@@ -213,5 +263,5 @@ def bank(seconds):
     print(f"the bank after {seconds} s: {dict(counts)}, and its total is what it was")
 
 
-PARTS = {"holders": holders, "replays": replays, "bank": bank}
+PARTS = {"holders": holders, "hammers": hammers, "replays": replays, "bank": bank}
 PARTS[sys.argv[2]](*sys.argv[3:])

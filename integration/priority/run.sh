@@ -10,6 +10,7 @@ promise() {
   say "$1: starting three servers and nodes"
   TRIREME_LOG=info,trireme::replicator=debug start_sandbox $port --nodes 3 "${@:2}" >/dev/null
   drive $port holders
+  drive $port hammers 10
   drive $port replays 20
   yields=$(grep -c "yields to the applier" "$BOX/node1/trireme.log") || fail "none was replayed"
   say "$yields of them were replayed"

@@ -241,11 +241,14 @@ impl Transactions {
         source: Source<'_>,
         hidden: u16,
     ) -> Result<Answer, SessionError> {
-        self.seat.run();
+        self.seat.run().await;
         let answer = session.relay(source, hidden).await?;
         if !self.seat.ran().await {
             self.roll_back(session).await?;
             return Ok(Answer::deadlock().in_place_of(&answer));
+        }
+        if answer.error_number() == Some(errno::DEADLOCK.number) {
+            self.seat.lost();
         }
         Ok(answer)
     }

@@ -140,7 +140,7 @@ impl Delivery<'_> {
         let action = self.replicator.lock().order.deliver(seqno, entry);
         if self.recovered.found.has(seqno) {
             self.apply().await?;
-            self.replicator.lock().order.applied(seqno);
+            self.replicator.has_applied(seqno);
         } else {
             self.act(seqno, action).await?;
         }
@@ -222,8 +222,8 @@ impl Delivery<'_> {
         }
         self.replicator.refresh().await;
         self.defining = None;
+        self.replicator.has_applied(seqno);
         let mut state = self.replicator.lock();
-        state.order.applied(seqno);
         // A session that has gone does not want to know.
         if let Some(claiming) = state.claims.remove(&id) {
             let refused = Progress::Refused(ProposeError::NoQuorum);
@@ -311,7 +311,7 @@ impl Delivery<'_> {
             let last = batch.last();
             let clear = |obstacle| self.replicator.clear(obstacle);
             self.applier.apply(batch, clear).await?;
-            self.replicator.lock().order.applied(last);
+            self.replicator.has_applied(last);
             for Waiting { answer, .. } in self.yielded.drain(..) {
                 // A session that has gone does not want to know.
                 let _ = answer.send(Outcome::Committed);

@@ -24,7 +24,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::sleep,
 };
 use tracing::{debug, warn};
@@ -64,6 +64,8 @@ pub struct Replicator {
     schemas: Arc<Schemas>,
     blockers: Arc<Blockers>,
     state: Mutex<State>,
+    /// Follows what the applier has committed.
+    applied: watch::Sender<Seqno>,
     startup: Startup,
 }
 
@@ -205,6 +207,7 @@ impl Replicator {
             blockers: Arc::new(Blockers::new(server.clone())),
             server,
             state: Mutex::default(),
+            applied: watch::Sender::default(),
             startup: Startup::new(),
         }
     }
@@ -342,6 +345,12 @@ impl Replicator {
             // What is not taken is dropped, and with it goes the transaction.
             let _ = answer.send(Outcome::RollBack(refusal, prepared));
         }
+    }
+
+    /// The server has all up to here.
+    fn has_applied(&self, seqno: Seqno) {
+        self.lock().order.applied(seqno);
+        self.applied.send_replace(seqno);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -132,6 +132,11 @@ impl Order {
         self.applying.retain(|_, (_, last)| *last > seqno);
     }
 
+    /// Whether there are write sets that are to be applied and are not committed yet.
+    pub(super) fn is_applying(&self) -> bool {
+        !self.applying.is_empty()
+    }
+
     fn doom(&mut self, keys: &[Key]) -> Vec<TransactionId> {
         let mode_of = |hash| {
             let at = keys.binary_search_by_key(&hash, |key| key.hash).ok()?;

@@ -4,13 +4,26 @@
 //! holds a lock that it waits for loses the transaction, unless that may have been committed
 //! itself: then it [yields](super::Outcome::Yield).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::{
+    sync::{Notify, OwnedMutexGuard},
+    time::timeout,
+};
 use tracing::{debug, warn};
 
 use super::Replicator;
-use crate::{applier::Obstacle, backend::Kill, id::TransactionId};
+use crate::{
+    applier::Obstacle,
+    backend::Kill,
+    id::{Seqno, TransactionId},
+};
+
+/// A session that has lost its transaction to the applier waits no longer for it than this.
+const COURTESY: Duration = Duration::from_secs(1);
 
 /// What a session does with its transaction, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +39,8 @@ enum Phase {
 struct State {
     phase: Phase,
     is_doomed: bool,
+    /// What was applied when the session lost its last transaction to the applier.
+    lost_at: Option<Seqno>,
 }
 
 /// What both the session and the applier know of a session.
@@ -51,9 +66,33 @@ impl Seat {
         self.seated.is_doomed()
     }
 
-    /// The session is about to run a statement of its client.
-    pub fn run(&self) {
+    /// The session is about to run a statement of its client. One that has lost a transaction to the applier
+    /// lets that go on first: two that come again at once could keep it from a lock for ever.
+    pub async fn run(&self) {
+        let lost_at = {
+            let mut state = self.seated.state();
+            // Who is to lose the transaction that is open now must not wait with its locks.
+            if state.is_doomed {
+                None
+            } else {
+                state.lost_at.take()
+            }
+        };
+        if let Some(lost_at) = lost_at {
+            let mut applied = self.replicator.applied.subscribe();
+            let has_gone_on = applied.wait_for(|seqno| *seqno > lost_at);
+            let _ = timeout(COURTESY, has_gone_on).await;
+        }
         self.seated.state().phase = Phase::Running;
+    }
+
+    /// The server has rolled the session's transaction back because of a deadlock. If anything is being
+    /// applied, that may have been the other side.
+    pub fn lost(&self) {
+        let order = &self.replicator.lock().order;
+        if order.is_applying() {
+            self.seated.state().lost_at = Some(order.seen());
+        }
     }
 
     /// The statement is over. If this is false the transaction must be rolled back, whatever has
@@ -123,6 +162,7 @@ impl Replicator {
         let state = State {
             phase: Phase::Idle,
             is_doomed: false,
+            lost_at: None,
         };
         let seated = Arc::new(Seated {
             state: Mutex::new(state),
@@ -160,12 +200,13 @@ impl Replicator {
             }
             return;
         }
-        if !session.is_doomed {
+        let was_doomed = std::mem::replace(&mut session.is_doomed, true);
+        if !was_doomed {
             debug!(connection, "a session loses its transaction to the applier");
-            session.is_doomed = true;
+            session.lost_at = Some(state.order.seen());
             seated.doomed.notify_one();
         }
-        if stays {
+        if stays && was_doomed {
             warn!(
                 connection,
                 "ending a client's connection that keeps the applier from a lock"
