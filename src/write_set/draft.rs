@@ -26,10 +26,12 @@ pub enum KeysError {
     NoMap,
     #[error("the schema of table {}.{} has no column {column} of its rows", name.schema, name.table)]
     Schema { name: TableName, column: String },
-    /// MySQL 9.7 logs a row twice that a statement deletes both itself and by a cascade.
+    /// MySQL 9.7 logs a row twice that a statement deletes both itself and by a cascade, and so it does where a
+    /// cascade comes back to its first row.
     #[error(
         "the server has logged twice that a row of table {}.{} is gone, which no server could follow; delete \
-        from one table at a time what is deleted by a cascade, too",
+        from one table at a time what is deleted by a cascade, too, and set a reference to NULL before where rows \
+        refer to each other in a circle",
         name.schema, name.table
     )]
     GoneTwice { name: TableName },
