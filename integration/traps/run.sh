@@ -39,7 +39,7 @@ promise() {
   drive $port set_up
   for part in implicit_commits few_privileges failing_statements cascades routines; do drive $port $part; done
   mixed "$other_name" "$other_server"
-  start_sandbox $port --nodes 3 --server "$server --binlog-format=MIXED --binlog-row-image=MINIMAL $gtid" >/dev/null
+  "${SANDBOX[@]}" >/dev/null
   drive $port diverged
   stop_sandbox
 }

@@ -51,9 +51,6 @@ pub struct Defining<'a>(&'a Schemas);
 struct Constraint {
     child: TableName,
     key: ForeignKey,
-    cascades: bool,
-    /// What it does then is not in the binlog.
-    is_unseen: bool,
 }
 
 impl Schemas {
@@ -166,17 +163,23 @@ impl Schemas {
         for constraint in constraints.iter() {
             if constraint.child == *name {
                 table.foreign_keys.push(constraint.key.clone());
-                table.is_reached_by_cascades |= constraint.cascades;
-                if constraint.is_unseen {
-                    let parent = constraint.key.parent.clone();
-                    table.changes_unseen_with.push(parent);
-                }
             }
             if constraint.key.parent == *name {
                 refer(&mut table.keys, &constraint.key.parent_columns);
             }
         }
+        if table.is_reached_by_cascades() {
+            table.logs_cascades = self.logs_cascades().await?;
+        }
         Ok(table)
+    }
+
+    /// Whether the server logs what foreign keys do. MySQL has a variable for it since it does, unless its
+    /// storage engine acts instead, as MariaDB's always does.
+    async fn logs_cascades(&self) -> Result<bool, ConnectionError> {
+        const NATIVE: &str = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
+        let native = self.query(NATIVE).await?;
+        Ok(native.first().and_then(|row| row.text(1)) == Some("OFF"))
     }
 
     /// The rows of a result whose first column has the table's name, in its own case: the server
@@ -200,11 +203,6 @@ impl Schemas {
         if let Some(known) = &self.lock().foreign_keys {
             return Ok(known.clone());
         }
-        // MySQL has it since it logs what foreign keys do, unless its storage engine does that; MariaDB's always
-        // does.
-        const NATIVE: &str = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
-        let native = self.query(NATIVE).await?;
-        let are_logged = native.first().and_then(|row| row.text(1)) == Some("OFF");
         let mut constraints: Vec<Constraint> = Vec::new();
         let mut last = None;
         for row in self.query(CONSTRAINTS).await? {
@@ -212,16 +210,14 @@ impl Schemas {
             let constraint = [0, 1, 2].map(|at| text(at).to_owned());
             if last.as_ref() != Some(&constraint) {
                 let acts = |rule| matches!(rule, "CASCADE" | "SET NULL" | "SET DEFAULT");
-                let cascades = acts(text(7)) || acts(text(8));
                 constraints.push(Constraint {
                     child: TableName::new(text(0), text(1)),
                     key: ForeignKey {
                         columns: Vec::new(),
                         parent: TableName::new(text(4), text(5)),
                         parent_columns: Vec::new(),
+                        cascades: acts(text(7)) || acts(text(8)),
                     },
-                    cascades,
-                    is_unseen: cascades && !are_logged,
                 });
                 last = Some(constraint);
             }

@@ -143,7 +143,7 @@ impl Draft {
                 }
                 statement.may_cascade |= draft.change(table, change);
             }
-            if table.schema.is_reached_by_cascades {
+            if table.schema.is_reached_by_cascades() {
                 draft.key(&table.name, Subject::Table, Mode::Reference);
             }
             statement.has_rows = true;
@@ -270,8 +270,8 @@ impl Draft {
         }
         let tables = || statement.tables.values();
         let is_mapped = |name: &TableName| tables().any(|table| table.name == *name);
-        for table in tables() {
-            if table.schema.changes_unseen_with.iter().any(is_mapped) {
+        for table in tables().filter(|table| !table.schema.logs_cascades) {
+            if table.schema.cascades_from().any(is_mapped) {
                 self.key(&table.name, Subject::Table, Mode::Exclusive);
             }
         }
@@ -295,7 +295,7 @@ impl Gone {
     /// Takes a change; not if its row has gone before.
     fn follow(&mut self, table: &Mapped<'_>, change: &Change<'_>) -> bool {
         let schema = table.schema;
-        let says_so = schema.is_reached_by_cascades && schema.changes_unseen_with.is_empty();
+        let says_so = schema.logs_cascades && schema.is_reached_by_cascades();
         if !says_so || !schema.has_primary_key() {
             return true;
         }

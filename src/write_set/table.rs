@@ -8,12 +8,8 @@ pub struct Table {
     /// The lists of columns whose values tell rows apart, or that other tables refer to.
     pub keys: Vec<KeyColumns>,
     pub foreign_keys: Vec<ForeignKey>,
-    /// Whether a foreign key of this table lets the server change its rows when those of another
-    /// table change (CASCADE, SET NULL).
-    pub is_reached_by_cascades: bool,
-    /// The tables by whose changes the server may do so without logging the rows; this one among them, if
-    /// its rows refer to each other.
-    pub changes_unseen_with: Vec<TableName>,
+    /// Whether the server logs the rows that it changes because of [`ForeignKey::cascades`].
+    pub logs_cascades: bool,
     /// The character columns.
     pub collations: HashMap<String, Collation>,
 }
@@ -22,6 +18,17 @@ pub struct Table {
 pub type Tables = HashMap<TableName, Arc<Table>>;
 
 impl Table {
+    /// The tables with whose rows the server may change those of this one; this one among them, if its rows
+    /// refer to each other.
+    pub(super) fn cascades_from(&self) -> impl Iterator<Item = &TableName> {
+        let cascading = self.foreign_keys.iter().filter(|key| key.cascades);
+        cascading.map(|key| &key.parent)
+    }
+
+    pub fn is_reached_by_cascades(&self) -> bool {
+        self.cascades_from().next().is_some()
+    }
+
     pub(super) fn has_primary_key(&self) -> bool {
         self.keys.iter().any(|key| key.is_primary)
     }
@@ -61,6 +68,8 @@ pub struct ForeignKey {
     pub columns: Vec<String>,
     pub parent: TableName,
     pub parent_columns: Vec<KeyColumn>,
+    /// Whether the server changes rows when those that they refer to change (CASCADE, SET NULL).
+    pub cascades: bool,
 }
 
 /// The name of a table.

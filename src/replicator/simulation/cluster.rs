@@ -10,13 +10,13 @@ use super::{
     log::{Log, Proposal},
     node::Node,
 };
-use crate::{id::TransactionId, replicator::entry::Entry};
+use crate::replicator::entry::Entry;
 
 /// What chance decides before all that fails is mended.
 const STEPS: usize = 10_000;
 
-/// Long after this many steps without chance all must be over.
-const STEPS_TO_REST: usize = 20_000;
+/// When all is mended it must be over after this many rounds.
+const ROUNDS_TO_REST: usize = 20_000;
 
 pub(super) struct Cluster {
     random: StdRng,
@@ -38,7 +38,9 @@ pub(super) struct Summary {
     entries: usize,
     committed: usize,
     crashes: usize,
+    /// How often all nodes went at once.
     of_all: usize,
+    /// Nodes that would need a copy of the others' data.
     void: usize,
 }
 
@@ -159,8 +161,7 @@ impl Cluster {
         }
         let (id, incarnation) = (node.id(), node.incarnation);
         if let Some((holder, signs)) = node.process().claims.holder() {
-            let TransactionId { node: of, .. } = holder;
-            if of == id {
+            if holder.node == id {
                 node.propose(&Entry::Alive {
                     node: id,
                     incarnation,
@@ -263,7 +264,7 @@ impl Cluster {
                 self.start(number);
             }
         }
-        for round in 0..STEPS_TO_REST {
+        for round in 0..ROUNDS_TO_REST {
             let runs = |number: &usize| self.nodes[*number].process.is_some();
             let running: Vec<_> = (0..NODES).filter(runs).collect();
             if !running.iter().any(|node| self.log.leads(*node)) {
@@ -313,8 +314,7 @@ impl Cluster {
 
     /// Whether every node has all and wants nothing.
     fn is_still(&self) -> bool {
-        let running = self.nodes.iter().filter(|node| node.process.is_some());
-        let still = |node: &Node| node.is_level() && !node.has_under_way();
-        running.clone().all(still)
+        let mut running = self.nodes.iter().filter(|node| node.process.is_some());
+        running.all(|node| node.is_level() && !node.has_under_way())
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct Node {
 pub(super) struct Process {
     once: Once,
     /// How far of what is chosen it has looked at.
-    pub(super) learnt: u64,
+    learnt: u64,
     /// What the log has delivered, with the places.
     pub(super) delivered: Vec<(u64, Bytes)>,
     last_sequence: u64,

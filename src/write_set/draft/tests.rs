@@ -213,9 +213,8 @@ fn children_depend_on_their_parents() {
             columns: vec!["c".to_owned()],
             parent: TableName::new("s", "p"),
             parent_columns: vec![KeyColumn::from("a")],
+            cascades: true,
         }],
-        is_reached_by_cascades: true,
-        changes_unseen_with: vec![TableName::new("s", "p")],
         ..Table::default()
     };
     let keys = |events: &[Event]| {
@@ -246,23 +245,34 @@ fn children_depend_on_their_parents() {
     assert_eq!(modes(&without_parent, &updated), []);
 }
 
-#[test]
-fn a_cascade_comes_back_to_the_table_where_it_began() {
-    let tree = |unseen| Table {
+/// A table whose rows others may refer to, and that refers to rows of `parent` with a cascade.
+fn child_of(parent: &str) -> Table {
+    Table {
         keys: vec![KeyColumns {
             is_referenced: true,
             ..primary(&["a"])
         }],
-        is_reached_by_cascades: true,
-        changes_unseen_with: unseen,
+        foreign_keys: vec![ForeignKey {
+            columns: vec!["c".to_owned()],
+            parent: TableName::new("s", parent),
+            parent_columns: vec![KeyColumn::from("a")],
+            cascades: true,
+        }],
         ..Table::default()
-    };
-    for (unseen, expected) in [
-        (vec![TableName::new("s", "t")], vec![(Exclusive, Reference)]),
-        (vec![TableName::new("s", "other")], vec![]),
-        (vec![], vec![]),
+    }
+}
+
+#[test]
+fn a_cascade_comes_back_to_the_table_where_it_began() {
+    for (parent, logs_cascades, expected) in [
+        ("t", false, vec![(Exclusive, Reference)]),
+        ("other", false, vec![]),
+        ("t", true, vec![]),
     ] {
-        let tree = tree(unseen);
+        let tree = Table {
+            logs_cascades,
+            ..child_of(parent)
+        };
         let conflicts = |kind, root: &[Row]| {
             let leaf = [(3, "", None), (3, "x", None)];
             let mut shared = shared(&tree, (kind, root), (UPDATE, &leaf));
@@ -278,9 +288,8 @@ fn a_cascade_comes_back_to_the_table_where_it_began() {
 #[test]
 fn a_row_that_has_gone_cannot_go_again() {
     let table = Table {
-        keys: vec![primary(&["a"])],
-        is_reached_by_cascades: true,
-        ..Table::default()
+        logs_cascades: true,
+        ..child_of("p")
     };
     let all = |kinds: &[u8]| {
         let rows = kinds.iter().map(|kind| rows(*kind, 1, &[(1, "x", None)]));
