@@ -63,6 +63,8 @@ class Client:
             if error.args[0] not in AGAIN:
                 raise
             self.counts[error.args[0]] += 1
+            # After a deadlock that MySQL has kept to itself the session is over.
+            self.connection.ping(reconnect=True)
             self.connection.rollback()
             return False
 

@@ -256,6 +256,47 @@ def cascades():
     print(f"{len(pairs)} pairs of a cascade and what it reaches: {conflicts} conflicts, all servers equal")
 
 
+def deadlocked_cascades():
+    """MySQL rolls back without an error when a cascade meets a deadlock after its first row: the node says so."""
+    heavy = ", ".join(f"({n}, 0)" for n in range(3000, 3200))
+    for row, cascading in enumerate(
+        (
+            "DELETE FROM parent WHERE id = {0}",
+            "UPDATE parent SET id = {0} + 100 WHERE id = {0}",
+            "CALL less({0})",
+        ),
+        start=8000,
+    ):
+        for in_transaction in (True, False):
+            one, two = (node(1, database="traps", autocommit=True) for _ in "12")
+            with one, node(1, database="traps", autocommit=True) as setting_up:
+                # The lighter transaction is the victim.
+                run(setting_up, "DELETE FROM t", "DELETE FROM child", "DELETE FROM parent", "DROP PROCEDURE IF EXISTS less")
+                run(setting_up, "CREATE PROCEDURE less(n INT) DELETE FROM parent WHERE id = n")
+                run(setting_up, f"INSERT INTO t VALUES {heavy}", f"INSERT INTO parent VALUES ({row})")
+                run(setting_up, f"INSERT INTO child VALUES (1, {row}), (2, {row})")
+                if in_transaction:
+                    run(two, "BEGIN", "INSERT INTO t VALUES (1, 1)")
+                run(one, "BEGIN", "UPDATE t SET v = 1 WHERE id >= 3000", "UPDATE child SET id = 5 WHERE id = 2")
+                failed = []
+                cascade = cascading.format(row)
+                waiting = threading.Thread(target=lambda: failed.append(error_of(two, cascade)[0]))
+                waiting.start()
+                until_one_waits()
+                run(one, f"SELECT * FROM parent WHERE id = {row} FOR UPDATE", "COMMIT")
+                waiting.join()
+                assert failed == [DEADLOCK], (cascade, failed)
+                two.ping(reconnect=True)
+                assert run(two, "SELECT COUNT(*) FROM t") == ((200,),)
+                assert run(two, "SELECT id, p FROM child ORDER BY id") == ((1, row), (5, row))
+                run(two, cascade)
+                two.close()
+            expect_equal()
+    with node(1, database="traps", autocommit=True) as connection:
+        run(connection, "DELETE FROM t")
+    print("a cascade that meets a deadlock at its second row is a deadlock to its client, and nothing is lost")
+
+
 def routines():
     """Trap 14: a procedure that would end the transaction says why it cannot, and nothing else is lost."""
     define(
@@ -306,5 +347,6 @@ def diverged():
 
 
 PARTS = {part.__name__: part for part in (
-    set_up, implicit_commits, few_privileges, failing_statements, cascades, routines, settings, diverged)}
+    set_up, implicit_commits, few_privileges, failing_statements, cascades, deadlocked_cascades, routines,
+    settings, diverged)}
 PARTS[sys.argv[2]](*sys.argv[3:])

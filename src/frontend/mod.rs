@@ -4,6 +4,7 @@ mod answer;
 mod channel;
 mod replicated;
 mod session;
+mod shared;
 mod statement;
 mod transaction;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-pub use transaction::Shared;
+pub use shared::Shared;
 
 use crate::{config::Config, net::accept};
 

@@ -8,8 +8,9 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     answer::Answer,
     session::{Session, SessionError},
+    shared::Shared,
     statement::Source,
-    transaction::{Shared, Transactions},
+    transaction::Transactions,
 };
 use crate::{
     backend::Verdict,
@@ -141,7 +142,7 @@ impl Replicated {
 
     /// Whether the session goes on after a statement.
     fn goes_on(&self, class: Class) -> bool {
-        !releases(class) && !self.transactions.is_undecided()
+        !releases(class) && !self.transactions.must_end()
     }
 
     fn class(&self, text: &[u8]) -> Class {

@@ -16,7 +16,7 @@ use super::{
     answer::{Answer, node_error},
     channel::{self, Channel, ChannelError, Packet, Side},
     replicated::Replicated,
-    transaction::Shared,
+    shared::Shared,
 };
 use crate::{
     backend::unreachable,

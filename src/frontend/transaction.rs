@@ -4,26 +4,20 @@
 //! nothing is not in the binlog when it has been prepared; with the mark it always is, so that
 //! waiting for it ends.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use super::{
     answer::Answer,
     session::{Session, SessionError},
+    shared::{CommitError, Shared},
     statement::Source,
 };
 use crate::{
-    backend::{
-        Captures, Changes, ConnectionError, Defined, Expected, NoKeys, Schemas, Slot, Slots,
-    },
-    binlog,
-    config::Server,
+    backend::{Changes, ConnectionError, Defined, Slot},
     consensus::ProposeError,
-    id::{NodeId, TransactionId},
+    id::TransactionId,
     protocol::{errno, response::Status},
-    replicator::{Held, Outcome, Prepared, Refusal, Replicator, Seat},
+    replicator::{Held, Outcome, Prepared, Refusal, Seat},
     sql::Class,
     write_set::Key,
 };
@@ -31,86 +25,15 @@ use crate::{
 /// Reads a table, without an answer.
 const READ: &str = "DO (SELECT COUNT(*) FROM trireme.mark WHERE slot = 0)";
 
-/// What the sessions of a node share.
-pub struct Shared {
-    node: NodeId,
-    incarnation: u64,
-    begun: AtomicU64,
-    server: Server,
-    captures: Arc<Captures>,
-    replicator: Arc<Replicator>,
-    schemas: Arc<Schemas>,
-    slots: Arc<Slots>,
-    reads_without_majority: bool,
-}
-
-impl Shared {
-    pub fn new(
-        (node, incarnation): (NodeId, u64),
-        server: Server,
-        reads_without_majority: bool,
-        captures: Arc<Captures>,
-        schemas: Arc<Schemas>,
-        replicator: Arc<Replicator>,
-    ) -> Self {
-        Self {
-            node,
-            incarnation,
-            begun: AtomicU64::new(0),
-            schemas,
-            server,
-            captures,
-            replicator,
-            slots: Arc::default(),
-            reads_without_majority,
-        }
-    }
-
-    /// Why no client can be served now, if so.
-    pub(super) fn problem(&self) -> Option<String> {
-        let captures = self.captures.problem();
-        captures.or_else(|| self.replicator.problem())
-    }
-
-    /// What a prepared transaction has changed, with its keys, unless that is nothing.
-    async fn changes(
-        &self,
-        expected: &mut Expected<'_>,
-    ) -> Result<Option<(Changes, Vec<Key>)>, CommitError> {
-        let changes = expected.changes().await?;
-        if changes.rows.is_empty() {
-            return Ok(None);
-        }
-        let keys = self.schemas.keys(&changes.rows).await?;
-        Ok(Some((changes, keys)))
-    }
-
-    fn next_id(&self) -> TransactionId {
-        TransactionId {
-            node: self.node,
-            incarnation: self.incarnation,
-            number: self.begun.fetch_add(1, Ordering::Relaxed) + 1,
-        }
-    }
-}
-
-/// Why what a transaction has changed cannot be replicated.
-#[derive(Debug, thiserror::Error)]
-enum CommitError {
-    #[error(transparent)]
-    Refusal(#[from] binlog::Refusal),
-    #[error(transparent)]
-    NoKeys(#[from] NoKeys),
-}
-
 /// The transactions of one session, one after the other.
 pub(super) struct Transactions {
     shared: Arc<Shared>,
     slot: Option<Arc<Slot>>,
     seat: Seat,
     open: Option<Open>,
-    /// Only the node can decide the last transaction: the session must end.
-    is_undecided: bool,
+    /// The session cannot end the last transaction: only the node can decide it, or only the session's end
+    /// rids the server of it.
+    must_end: bool,
 }
 
 /// A transaction that has been started and not ended.
@@ -128,7 +51,7 @@ impl Transactions {
             shared,
             slot: None,
             open: None,
-            is_undecided: false,
+            must_end: false,
         }
     }
 
@@ -136,8 +59,9 @@ impl Transactions {
         self.open.is_some()
     }
 
-    pub(super) fn is_undecided(&self) -> bool {
-        self.is_undecided
+    /// Whether the session must end.
+    pub(super) fn must_end(&self) -> bool {
+        self.must_end
     }
 
     /// What is defined on the server.
@@ -189,7 +113,7 @@ impl Transactions {
         Ok(match over {
             Ok(()) => answer,
             Err(error) => {
-                self.is_undecided = true;
+                self.must_end = true;
                 let reason = format!("the statement ran here, but the others do not know: {error}");
                 Answer::refusal(errno::ERROR_DURING_COMMIT, reason).in_place_of(&answer)
             }
@@ -243,7 +167,13 @@ impl Transactions {
     ) -> Result<Answer, SessionError> {
         self.seat.run().await;
         let answer = session.relay(source, hidden).await?;
-        if !self.seat.ran().await {
+        let may_go_on = self.seat.ran().await;
+        if self.is_lost(session, &answer) {
+            self.open = None;
+            self.must_end = true;
+            return Ok(Answer::deadlock().in_place_of(&answer));
+        }
+        if !may_go_on {
             self.roll_back(session).await?;
             return Ok(Answer::deadlock().in_place_of(&answer));
         }
@@ -251,6 +181,13 @@ impl Transactions {
             self.seat.lost();
         }
         Ok(answer)
+    }
+
+    /// Whether a statement has succeeded, but the server has no transaction any more. MySQL 9.7 rolls it back
+    /// and says nothing when a cascade meets a deadlock at its second row or later; it takes no end of the XA
+    /// transaction after that.
+    fn is_lost(&self, session: &Session, answer: &Answer) -> bool {
+        self.open.is_some() && !answer.is_error() && !session.has(Status::IN_TRANSACTION)
     }
 
     /// Whether the applier needs what the transaction holds.
@@ -264,7 +201,7 @@ impl Transactions {
     }
 
     /// Commits the open transaction. The answer is as `COMMIT` would get it; after an error the
-    /// transaction has been rolled back, unless it [`is_undecided`](Self::is_undecided).
+    /// transaction has been rolled back, unless the session [`must_end`](Self::must_end).
     pub(super) async fn commit(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
         let id = self.open.as_ref().map(|open| open.id);
         if !self.seat.end(id).await {
@@ -322,7 +259,7 @@ impl Transactions {
             Ok(None) => {
                 let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
                 if answer.is_error() {
-                    self.is_undecided = true;
+                    self.must_end = true;
                 } else {
                     prepared.over();
                 }
@@ -353,7 +290,7 @@ impl Transactions {
                 Outcome::Commit(turn) => {
                     let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
                     if answer.is_error() {
-                        self.is_undecided = true;
+                        self.must_end = true;
                     } else {
                         turn.done();
                     }
@@ -383,7 +320,7 @@ impl Transactions {
                     return Ok(refusal(&reason));
                 }
                 Outcome::Open(reason) => {
-                    self.is_undecided = true;
+                    self.must_end = true;
                     return Ok(refusal(&reason));
                 }
             }
