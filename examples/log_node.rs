@@ -49,6 +49,7 @@ async fn main() -> anyhow::Result<()> {
         address,
         members: arguments.collect(),
         directory: directory.join("log"),
+        log_retention: 1 << 30,
         reads_without_majority: false,
     };
     let fresh = u64::from(std::process::id()) | 1 << 40;

@@ -63,6 +63,8 @@ pub struct Cluster {
     pub listen: SocketAddr,
     /// Where it keeps its copy of the log.
     pub directory: PathBuf,
+    /// How much of the log it keeps for nodes that are away, in bytes.
+    pub log_retention: u64,
     /// Whether clients may read, from what may be stale, while there is no majority.
     pub reads_without_majority: bool,
     pub backdoor_commits: BackdoorPolicy,
@@ -171,6 +173,7 @@ impl Cluster {
             members,
             listen,
             directory,
+            log_retention_mb,
             reads_without_majority,
             backdoor_commits,
             auto_increment_by_node,
@@ -192,16 +195,26 @@ impl Cluster {
             let reason = "expected a name of 1 to 64 bytes";
             return Err(invalid("cluster.name", &name, reason));
         }
+        if log_retention_mb == 0 {
+            let key = "cluster.log_retention_mb";
+            return Err(invalid(key, "0", "expected at least 1"));
+        }
         Ok(Self {
             name,
             address,
             members,
             listen: socket_address("cluster.listen", listen)?,
             directory,
+            log_retention: u64::from(log_retention_mb) << 20,
             reads_without_majority,
             backdoor_commits,
             auto_increment_by_node,
         })
+    }
+
+    /// The log's start moves by so many bytes at a time, and so many are read when a node starts.
+    pub fn log_step(&self) -> u64 {
+        (self.log_retention / 16).min(64 << 20)
     }
 
     /// What keeps this node's values of `AUTO_INCREMENT` columns apart from those of the others, if they
@@ -274,6 +287,7 @@ struct RawCluster {
     members: Vec<String>,
     listen: String,
     directory: PathBuf,
+    log_retention_mb: u32,
     reads_without_majority: bool,
     backdoor_commits: BackdoorPolicy,
     auto_increment_by_node: bool,
@@ -287,6 +301,7 @@ impl Default for RawCluster {
             members: Vec::new(),
             listen: "0.0.0.0:4567".to_owned(),
             directory: "/var/lib/trireme".into(),
+            log_retention_mb: 1024,
             reads_without_majority: false,
             backdoor_commits: BackdoorPolicy::Fatal,
             auto_increment_by_node: true,
@@ -349,6 +364,7 @@ mod tests {
             "name",
             "members",
             "directory",
+            "log_retention_mb",
             "reads_without_majority",
             "backdoor_commits",
             "auto_increment_by_node",

@@ -16,7 +16,7 @@ promise() {
   # The machines' cluster begins anew; there a node reaches its server by loopback, and the test does by the network.
   for number in 1 2 3; do
     cat "/proc/$(cat "$BOX/node$number/server.pid")/cmdline" >"$BOX/node$number/server.command"
-    sql $((port + 300 + number)) "SET sql_log_bin = 0; UPDATE trireme_private.position SET seqno = 0;
+    sql $((port + 300 + number)) "SET sql_log_bin = 0; UPDATE trireme_private.position SET seqno = 0, fence = 0;
       CREATE USER root@'10.77.0.254'; GRANT ALL ON *.* TO root@'10.77.0.254' WITH GRANT OPTION"
   done
   "$TRIREME" sandbox stop --dir "$BOX" >/dev/null

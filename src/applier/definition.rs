@@ -105,7 +105,7 @@ impl Applier {
         id: TransactionId,
     ) -> Result<Option<usize>, Failure> {
         let connection = &mut session.connection;
-        if position::read(connection).await? >= seqno {
+        if position::read(connection).await?.position >= seqno {
             return Ok(None);
         }
         if let Some(note) = Note::read(connection).await?

@@ -299,7 +299,7 @@ impl Session {
         let mut session = Self::plain(server).await?;
         let Self { connection, .. } = &mut session;
         // Without autocommit it would leave a transaction open.
-        let position = position::read(connection).await?;
+        let position = position::read(connection).await?.position;
         for setting in SETTINGS {
             connection.query(setting).await?;
         }

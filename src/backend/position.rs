@@ -8,23 +8,53 @@ use std::collections::HashSet;
 use super::{Connection, ConnectionError};
 use crate::id::{Seqno, TransactionId};
 
+/// What a server says of its place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// All up to here is committed.
+    pub position: Seqno,
+    /// The last fence before: all that matters to what comes later is in the log from here on. None is 0.
+    pub fence: Seqno,
+}
+
 /// The statement that moves the position.
 pub fn update(seqno: Seqno) -> String {
     format!("UPDATE trireme_private.position SET seqno = {seqno}")
+}
+
+/// Moves the position to a fence, durably: no crash takes from the server what it has had before. It is
+/// the commit that makes it so, whatever the server is set to.
+///
+/// # Errors
+/// The connection fails.
+pub async fn pass(connection: &mut Connection, fence: Seqno) -> Result<(), ConnectionError> {
+    let rows = connection
+        .query("SELECT @@GLOBAL.innodb_flush_log_at_trx_commit")
+        .await?;
+    let laziness = rows.first().and_then(|row| row.text(0));
+    let laziness = laziness.ok_or(ConnectionError::Malformed("a setting"))?;
+    let set = |value: &str| format!("SET GLOBAL innodb_flush_log_at_trx_commit = {value}");
+    let moved = format!("{}, fence = {fence}", update(fence));
+    connection
+        .run_unlogged(&[set("1"), moved, set(laziness)])
+        .await
 }
 
 /// Reads the position.
 ///
 /// # Errors
 /// The connection fails.
-pub async fn read(connection: &mut Connection) -> Result<Seqno, ConnectionError> {
+pub async fn read(connection: &mut Connection) -> Result<Saved, ConnectionError> {
     let rows = connection
-        .query("SELECT seqno FROM trireme_private.position")
+        .query("SELECT seqno, fence FROM trireme_private.position")
         .await?;
-    let seqno = rows.first().and_then(|row| row.text(0)?.parse().ok());
-    seqno
-        .map(Seqno)
-        .ok_or(ConnectionError::Malformed("the position"))
+    let saved = rows.first().and_then(|row| {
+        Some(Saved {
+            position: Seqno(row.text(0)?.parse().ok()?),
+            fence: Seqno(row.text(1)?.parse().ok()?),
+        })
+    });
+    saved.ok_or(ConnectionError::Malformed("the position"))
 }
 
 /// The transactions whose marks are on the server.

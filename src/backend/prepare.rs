@@ -50,8 +50,9 @@ const SCHEMAS: [&str; 9] = [
         what TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL) ENGINE=InnoDB",
     "CREATE TABLE IF NOT EXISTS trireme_private.position (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
-        seqno BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
-    "INSERT IGNORE INTO trireme_private.position VALUES (0, 0)",
+        seqno BIGINT UNSIGNED NOT NULL, \
+        fence BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+    "INSERT IGNORE INTO trireme_private.position VALUES (0, 0, 0)",
 ];
 
 /// What a server says that has not got the schemas: `ER_BAD_DB_ERROR`, `ER_NO_SUCH_TABLE`.

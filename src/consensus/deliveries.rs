@@ -83,17 +83,24 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::consensus::{state_machine::Own, types::TypeConfig};
+    use crate::consensus::{
+        state_machine::{Own, Retention},
+        types::TypeConfig,
+    };
 
     #[tokio::test]
     async fn a_reader_is_told_when_its_place_was_removed_from_the_log() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut store, identity) = LogStore::open(directory.path(), 7.into()).await.unwrap();
+        let (mut store, identity) = LogStore::open(directory.path(), 7.into(), 1 << 20)
+            .await
+            .unwrap();
         let (delivered, _) = mpsc::unbounded_channel();
-        let mut state = StateMachine::new(Own {
+        let own = Own {
             identity,
             delivered,
-        });
+        };
+        let retention = Retention { bytes: 0, step: 1 };
+        let mut state = StateMachine::new(own, store.clone(), retention);
         let id = |index| log_id::<TypeConfig>(1, 7.into(), index);
         let entries: Vec<Entry> = (0..3).map(|index| Entry::new_blank(id(index))).collect();
         store.blocking_append(entries.clone()).await.unwrap();

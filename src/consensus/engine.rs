@@ -15,7 +15,7 @@ use super::{
     Deliveries, ProposeError, Raft, ReplicatedLog, View, formation, majority,
     proposer::Proposer,
     route::Route,
-    state_machine::{Own, StateMachine},
+    state_machine::{Own, Retention, StateMachine},
     store::{LogStore, record::Identity},
     transport::{
         network::Peers,
@@ -61,16 +61,18 @@ impl Engine {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(cluster: Cluster, fresh: NodeId) -> Result<Self, StartError> {
+        let step = cluster.log_step();
         let Cluster {
             name,
             listen,
             address,
             mut members,
             directory,
+            log_retention,
             ..
         } = cluster;
         members.sort();
-        let opened = LogStore::open(&directory, fresh).await;
+        let opened = LogStore::open(&directory, fresh, step as usize).await;
         let (store, identity) = opened.map_err(|source| StartError::Log { directory, source })?;
         let Identity { node, incarnation } = identity;
         info!(%node, incarnation, "opened the log");
@@ -80,10 +82,15 @@ impl Engine {
         let name: Arc<str> = name.into();
         let peers = Peers::new(name.clone(), node);
         let (delivered, deliveries) = mpsc::unbounded_channel();
-        let state = StateMachine::new(Own {
+        let own = Own {
             identity,
             delivered,
-        });
+        };
+        let retention = Retention {
+            bytes: log_retention,
+            step,
+        };
+        let state = StateMachine::new(own, store.clone(), retention);
         let raft = Raft::new(
             node,
             engine_config(&name)?,
@@ -130,6 +137,17 @@ impl Engine {
         (self.node, self.incarnation)
     }
 
+    /// Whether this node leads, as far as it knows.
+    pub fn leads(&self) -> bool {
+        let leadership = self.route.leadership();
+        leadership.is_some_and(|leadership| leadership.leader == self.node)
+    }
+
+    /// The log's start moves by so many bytes at a time.
+    pub fn step(&self) -> u64 {
+        self.state.step()
+    }
+
     /// Waits until the engine can go no further, as when its disk fails, and says why.
     pub async fn failed(&self) -> String {
         let mut metrics = self.raft.metrics();
@@ -174,9 +192,9 @@ fn engine_config(cluster: &str) -> Result<Arc<openraft::Config>, StartError> {
         election_timeout_min: 200,
         election_timeout_max: 300,
         max_payload_entries: 4096,
-        // The log is never replaced by a snapshot: what is removed from it is decided elsewhere.
+        // A snapshot is built when there is something to remove from the log, which follows at once.
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX,
+        max_in_snapshot_log_to_keep: 0,
         replication_lag_threshold: u64::MAX,
         quorum_loss_probe_interval: Some(1000),
         enable_pre_vote: Some(true),
@@ -208,6 +226,13 @@ impl ReplicatedLog for Engine {
         let _ = reached.await.expect("the state outlives this call");
     }
 
+    async fn release(&self, index: u64) {
+        if self.state.release(index) {
+            // An engine that has failed is reported by `failed`.
+            let _ = self.raft.trigger().snapshot().await;
+        }
+    }
+
     fn has_majority(&self) -> bool {
         *self.has_majority.borrow()
     }
@@ -219,6 +244,7 @@ impl ReplicatedLog for Engine {
             leader: self.route.leadership().map(|leadership| leadership.leader),
             members,
             committed: self.state.applied().borrow().map_or(0, |id| id.index),
+            extent: self.store.extent(),
         }
     }
 }

@@ -26,6 +26,7 @@ pub use engine::{Engine, StartError};
 #[cfg(fuzzing)]
 pub use fuzzing::{decode_frames, decode_stored};
 use state_machine::StateMachine;
+pub use store::Extent;
 pub use types::Member;
 use types::TypeConfig;
 
@@ -56,6 +57,10 @@ pub trait ReplicatedLog: Send + Sync + 'static {
 
     /// Waits until this node may deliver the entry at `index`.
     fn committed(&self, index: u64) -> impl Future<Output = ()> + Send;
+
+    /// This node needs no entries before `index` any more. Those that it does not keep for others are
+    /// removed in the background.
+    fn release(&self, index: u64) -> impl Future<Output = ()> + Send;
 
     /// Whether this node reaches a majority, known at once: two seconds after the last sign of one it does not,
     /// and its start counts as a sign.
@@ -92,4 +97,5 @@ pub struct View {
     pub members: Vec<(NodeId, Member)>,
     /// The last entry that this node may deliver; 0 before the first.
     pub committed: u64,
+    pub extent: Extent,
 }

@@ -3,7 +3,7 @@
 //! log up to there, at its own pace, so that the engine never waits for it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     io,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     once::Once,
-    store::record::Identity,
+    store::{LogStore, body_bytes, record::Identity},
     types::{Entry, LogId, Member, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
 };
 use crate::id::{NodeId, ProposalId};
@@ -29,6 +29,18 @@ pub(crate) struct StateMachine {
     /// Changes with the state, under its lock.
     applied: watch::Sender<Option<LogId>>,
     own: Own,
+    /// Keeps the snapshot.
+    store: LogStore,
+    retention: Retention,
+}
+
+/// How much of the log is kept, in bytes of its entries' bodies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    /// So much, and what this node needs.
+    pub(crate) bytes: u64,
+    /// The log's start moves by so much at a time.
+    pub(crate) step: u64,
 }
 
 /// Where to report the delivery of what this start of this node has proposed.
@@ -52,16 +64,60 @@ struct State {
     once: Once,
     /// Indexes of the entries that are not delivered because an earlier copy was.
     duplicates: BTreeSet<u64>,
-    snapshot: Option<SnapshotMeta>,
+    /// Bytes of bodies that were applied by this start.
+    bytes: u64,
+    /// Where the log may start one day.
+    places: VecDeque<Place>,
+    /// The snapshot that is to be built: of a place. Otherwise it is of all that is applied.
+    wanted: Option<Snapshot>,
+    snapshot: Option<Snapshot>,
+}
+
+/// A place in the log.
+#[derive(Debug)]
+struct Place {
+    /// Of all up to here.
+    snapshot: Snapshot,
+    /// What [`State::bytes`] was here.
+    bytes: u64,
 }
 
 impl StateMachine {
-    pub(crate) fn new(own: Own) -> Self {
+    /// The state as the log's snapshot has it.
+    pub(crate) fn new(own: Own, store: LogStore, retention: Retention) -> Self {
+        let snapshot = store.snapshot();
+        let state = State {
+            snapshot: snapshot.map(|(meta, snapshot)| Snapshot { meta, snapshot }),
+            ..State::default()
+        };
         Self {
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
             applied: watch::Sender::new(None),
             own,
+            store,
+            retention,
         }
+    }
+
+    /// Nobody here needs the entries before `index` any more. Says whether the log is long enough to do
+    /// without some of them; the next snapshot is of those then.
+    pub(crate) fn release(&self, index: u64) -> bool {
+        let mut state = self.lock();
+        let bytes = state.bytes;
+        let is_over = |place: &Place| {
+            let last = place.snapshot.meta.last_log_id.map_or(0, |id| id.index);
+            last < index && bytes - place.bytes >= self.retention.bytes
+        };
+        let count = state.places.partition_point(is_over);
+        let Some(place) = state.places.drain(..count).next_back() else {
+            return false;
+        };
+        state.wanted = Some(place.snapshot);
+        true
+    }
+
+    pub(crate) fn step(&self) -> u64 {
+        self.retention.step
     }
 
     /// Follows the last entry that is applied.
@@ -83,6 +139,7 @@ impl StateMachine {
 
     fn apply_entry(&self, entry: Entry) {
         let index = entry.log_id.index;
+        let bytes = body_bytes(&entry.payload) as u64;
         let mut state = self.lock();
         match entry.payload {
             EntryPayload::Blank => {}
@@ -100,6 +157,23 @@ impl StateMachine {
             }
         }
         self.applied.send_replace(Some(entry.log_id));
+        state.bytes += bytes;
+        let last = state.places.back().map_or(0, |place| place.bytes);
+        if state.bytes - last >= self.retention.step {
+            let snapshot = self.now(&state);
+            let bytes = state.bytes;
+            state.places.push_back(Place { snapshot, bytes });
+        }
+    }
+
+    /// A snapshot of all that is applied.
+    fn now(&self, state: &State) -> Snapshot {
+        let meta = SnapshotMeta {
+            last_log_id: *self.applied.borrow(),
+            last_membership: state.membership.clone(),
+        };
+        let snapshot = state.once.clone();
+        Snapshot { meta, snapshot }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -114,7 +188,7 @@ impl Own {
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
-    type SnapshotData = ();
+    type SnapshotData = Once;
     type SnapshotBuilder = Self;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
@@ -140,33 +214,45 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.clone()
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, (): ()) -> io::Result<()> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, once: Once) -> io::Result<()> {
+        self.store.save_snapshot(meta, &once).await?;
         let mut state = self.lock();
         self.applied.send_replace(meta.last_log_id);
-        state.membership = meta.last_membership.clone();
-        state.snapshot = Some(meta.clone());
+        *state = State {
+            membership: meta.last_membership.clone(),
+            once: once.clone(),
+            snapshot: Some(Snapshot {
+                meta: meta.clone(),
+                snapshot: once,
+            }),
+            ..State::default()
+        };
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        Ok(self.lock().snapshot.clone().map(without_data))
+        Ok(self.lock().snapshot.clone())
     }
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
-    type SnapshotData = ();
+    type SnapshotData = Once;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let mut state = self.lock();
-        let meta = SnapshotMeta {
-            last_log_id: *self.applied.borrow(),
-            last_membership: state.membership.clone(),
+        let snapshot = {
+            let mut state = self.lock();
+            let wanted = state.wanted.take();
+            wanted.unwrap_or_else(|| self.now(&state))
         };
-        state.snapshot = Some(meta.clone());
-        Ok(without_data(meta))
+        let Snapshot {
+            meta,
+            snapshot: once,
+        } = &snapshot;
+        self.store.save_snapshot(meta, once).await?;
+        let mut state = self.lock();
+        let first = meta.last_log_id.map_or(0, |id| id.index + 1);
+        state.duplicates = state.duplicates.split_off(&first);
+        state.snapshot = Some(snapshot.clone());
+        Ok(snapshot)
     }
-}
-
-fn without_data(meta: SnapshotMeta) -> Snapshot {
-    Snapshot { meta, snapshot: () }
 }

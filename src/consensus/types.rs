@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::once::Once;
 use crate::id::{NodeId, ProposalId};
 
 openraft::declare_raft_types!(
@@ -19,7 +20,8 @@ openraft::declare_raft_types!(
 pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;
 pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
 pub(crate) type Payload = openraft::EntryPayload<Proposal, NodeId, Member>;
-pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, ()>;
+/// Of the entries up to a place, what those after it are judged by.
+pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, Once>;
 pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
 pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;

@@ -69,6 +69,8 @@ impl Claims {
                 ready.extend(self.end(|id| id.node == node && id.incarnation == incarnation));
             }
             (_, Entry::Alive { .. } | Entry::Lapsed { .. }) => {}
+            // Behind it nothing is known of the claim.
+            (Some(_), Entry::Fence { .. }) => {}
             _ => self.behind.push_back((seqno, entry)),
         }
         while self.holder.is_none()
@@ -251,6 +253,23 @@ mod tests {
                 (Seqno(4), Entry::Claim(id(1, 2)))
             ]
         );
+    }
+
+    #[test]
+    fn a_fence_is_void_while_something_is_being_defined() {
+        let family = Family::MariaDb;
+        let came = run(vec![
+            Entry::Fence { family },
+            Entry::Claim(id(1, 1)),
+            Entry::Claim(id(2, 1)),
+            Entry::Fence { family },
+            nothing_defined(id(1, 1)),
+            Entry::Fence { family },
+            nothing_defined(id(2, 1)),
+            Entry::Fence { family },
+        ]);
+        let expected: [&[u64]; 8] = [&[1], &[2], &[], &[], &[2, 3], &[], &[3], &[8]];
+        assert_eq!(came, expected);
     }
 
     #[test]

@@ -4,16 +4,17 @@ use std::{convert::Infallible, sync::Arc};
 
 use futures::FutureExt;
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{
     Outcome, Refusal, ReplicationFailure, Replicator, Turn, Waiting,
     claims::{Claims, nothing_defined},
     definition::{Progress, Reporter},
-    entry::{Assembly, Entry},
+    entry::{Assembly, Entry, small_body},
+    fence::Fences,
     order::Action,
     prepared::{Decision, decide},
-    recovery::{Recovered, recover, save},
+    recovery::{Recovered, read_from, recover, save, save_fence, unreadable},
     signs::{Silence, looks},
     startup::Stage,
 };
@@ -42,6 +43,7 @@ struct Delivery<'a> {
     batch: Option<Batch>,
     /// The sessions of this node whose transactions are in the batch.
     yielded: Vec<Waiting>,
+    fences: Fences,
 }
 
 /// A definition that this node's server has run.
@@ -70,9 +72,10 @@ impl Replicator {
     async fn deliver_all(self: &Arc<Self>) -> Result<Infallible, ReplicationFailure> {
         let recovered = recover(self).await?;
         self.startup.begin(Stage::CatchingUp, recovered.end);
-        let mut deliveries = self.log.deliveries(0);
+        let mut deliveries = read_from(&self.log, recovered.fence);
         let mut delivery = Delivery {
             replicator: self,
+            fences: Fences::new(self.log.step()),
             recovered,
             assembly: Assembly::default(),
             claims: Claims::default(),
@@ -92,18 +95,19 @@ impl Replicator {
             let delivered = if delivery.batch.is_none() {
                 tokio::select! {
                     biased;
-                    delivered = deliveries.next() => delivered?,
+                    delivered = deliveries.next() => delivered,
                     _ = looks.tick(), if delivery.claims.holder().is_some() => {
                         delivery.look_for_signs();
                         continue;
                     }
                 }
             } else if let Some(delivered) = deliveries.next().now_or_never() {
-                delivered?
+                delivered
             } else {
                 delivery.apply().await?;
                 continue;
             };
+            let delivered = delivered.map_err(|error| unreadable(error, self.seen()))?;
             delivery.take(delivered).await?;
         }
     }
@@ -125,6 +129,7 @@ impl Delivery<'_> {
         if index <= self.recovered.end.0 {
             self.replicator.startup.reach(self.replicator.seen());
         }
+        self.fences.passed(body.len());
         let entry = self.assembly.take(&body);
         let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
         if let Some(entry) = entry {
@@ -132,17 +137,46 @@ impl Delivery<'_> {
                 self.effect(seqno, entry).await?;
             }
         }
+        if index > self.recovered.end.0 {
+            self.look_for_fence();
+        }
         Ok(())
+    }
+
+    /// Has the log get its next fence, if that is this node's to see to.
+    fn look_for_fence(&mut self) {
+        let log = &self.replicator.log;
+        if self.claims.holder().is_none()
+            && log.leads()
+            && self.fences.is_due(self.assembly.has_parts())
+        {
+            let family = self.recovered.family;
+            let body = small_body(&Entry::Fence { family });
+            let log = log.clone();
+            // If nothing comes of it, another is proposed later.
+            tokio::spawn(async move { log.propose(body).await });
+        }
     }
 
     /// An entry takes effect.
     async fn effect(&mut self, seqno: Seqno, entry: Entry) -> Result<(), ReplicationFailure> {
         let action = self.replicator.lock().order.deliver(seqno, entry);
+        let cut = if action == Action::Fence {
+            self.fences.stands();
+            self.assembly.fence()
+        } else {
+            Vec::new()
+        };
         if self.recovered.found.has(seqno) {
             self.apply().await?;
             self.replicator.has_applied(seqno);
         } else {
             self.act(seqno, action).await?;
+        }
+        for id in cut {
+            debug!(transaction = %id, "a fence has come between its parts");
+            self.replicator.lock().order.withdraw(id);
+            self.propose_again(id);
         }
         if seqno == self.recovered.end {
             self.apply().await?;
@@ -170,8 +204,20 @@ impl Delivery<'_> {
                 self.define(seqno, id).await?;
             }
             Action::Defined(id, definition) => self.defined(seqno, id, definition).await?,
+            Action::Fence => {
+                self.apply().await?;
+                self.pass(seqno).await;
+            }
         }
         Ok(())
+    }
+
+    /// The server has all up to a fence, and needs nothing of the log before it any more. What is proposed
+    /// from now on has seen the fence, and does not wait until that is saved.
+    async fn pass(&self, fence: Seqno) {
+        self.replicator.has_applied(fence);
+        save_fence(&self.replicator.server, fence).await;
+        self.replicator.log.release(fence.0).await;
     }
 
     /// Has the session whose definition is next run it, if it is here.

@@ -53,6 +53,10 @@ pub(super) enum Entry {
     /// Of the node that has this claim somebody has seen so many signs of life since it came to hold
     /// the cluster, and then none for too long.
     Lapsed { id: TransactionId, signs: u64 },
+    /// Nothing before this matters to what comes after: a write set fails whose transaction has not seen all
+    /// up to here, or of which a part came before. It is void while something is being defined. The cluster's
+    /// servers are of this family.
+    Fence { family: Family },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -150,12 +154,25 @@ impl Assembly {
                 self.0
                     .retain(|(id, _), _| id.node != node || id.incarnation >= incarnation);
             }
-            Entry::Abandoned(id) | Entry::Defined { id, .. } => {
+            Entry::WriteSet(WriteSet { id, .. })
+            | Entry::Abandoned(id)
+            | Entry::Defined { id, .. } => {
                 self.0.retain(|(other, _), _| *other != id);
             }
-            Entry::WriteSet(_) | Entry::Claim(_) | Entry::Alive { .. } | Entry::Lapsed { .. } => {}
+            Entry::Claim(_) | Entry::Alive { .. } | Entry::Lapsed { .. } | Entry::Fence { .. } => {}
         }
         Ok(Some(entry))
+    }
+
+    /// Drops all parts; gives whose they were.
+    pub(super) fn fence(&mut self) -> Vec<TransactionId> {
+        let parts = std::mem::take(&mut self.0);
+        parts.into_keys().map(|(id, _)| id).collect()
+    }
+
+    /// Whether there are parts of entries.
+    pub(super) fn has_parts(&self) -> bool {
+        !self.0.is_empty()
     }
 
     fn part(&mut self, body: &Bytes, part: &[u8]) -> Result<Option<Entry>, Malformed> {
@@ -277,6 +294,9 @@ mod tests {
             Entry::Lapsed {
                 id: id(1, 2),
                 signs: 3,
+            },
+            Entry::Fence {
+                family: Family::MariaDb,
             },
         ] {
             let bodies = entry.bodies(0).unwrap();

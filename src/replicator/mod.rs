@@ -5,6 +5,7 @@ mod claims;
 mod definition;
 mod delivery;
 mod entry;
+mod fence;
 mod order;
 mod prepared;
 mod recovery;
@@ -79,10 +80,14 @@ struct State {
     is_defining: bool,
     /// By the connections on the server.
     seats: HashMap<u32, Arc<Seated>>,
+    /// How often a transaction was proposed.
+    attempts: u32,
 }
 
 /// A session that waits for what becomes of its transaction.
 struct Waiting {
+    /// The one that counts: a fence may come between the parts of an earlier one.
+    attempt: u32,
     /// Not there any more after the transaction has yielded.
     held: Option<Held>,
     answer: mpsc::UnboundedSender<Outcome>,
@@ -161,6 +166,11 @@ pub enum ReplicationFailure {
     Log(#[from] io::Error),
     #[error("entry {index} of the log cannot be used: {error}")]
     Entry { index: u64, error: Malformed },
+    #[error(
+        "the cluster has gone on for longer than its log is kept (cluster.log_retention_mb): what comes after \
+        {seen}, which this server needs, is not there any more; give it a copy of another node's data"
+    )]
+    Behind { seen: Seqno },
     #[error(
         "this server has what was committed up to {position}, but the cluster's log ends at {end}: it \
         belongs to another cluster; give the node the server and the log that belong together"
@@ -254,19 +264,25 @@ impl Replicator {
             outcomes,
             replicator: self.clone(),
         };
-        let last_seen = {
+        let (last_seen, attempt) = {
             let mut state = self.lock();
             let Ok(last_seen) = state.order.prepared(id, &keys) else {
                 drop(state);
                 let _ = answer.send(Outcome::RollBack(Refusal::Conflict, Some(prepared)));
                 return replication;
             };
-            let held = Some(prepared.over());
-            state.waiting.insert(id, Waiting { held, answer });
+            state.attempts = state.attempts.wrapping_add(1);
+            let attempt = state.attempts;
+            let waiting = Waiting {
+                attempt,
+                held: Some(prepared.over()),
+                answer,
+            };
+            state.waiting.insert(id, waiting);
             if seat.is_doomed() {
                 self.give_up_locks(&mut state, id);
             }
-            last_seen
+            (last_seen, attempt)
         };
         let events = changes.rows.iter();
         let write_set = WriteSet {
@@ -276,23 +292,23 @@ impl Replicator {
             format: changes.format.bytes().clone(),
             events: events.map(|event| event.bytes().clone()).collect(),
         };
-        match Entry::WriteSet(write_set).bodies(0) {
+        match Entry::WriteSet(write_set).bodies(attempt) {
             Ok(bodies) => {
-                tokio::spawn(self.clone().propose(id, bodies));
+                tokio::spawn(self.clone().propose(id, attempt, bodies));
             }
-            Err(error) => self.refuse(id, error.into()),
+            Err(error) => self.refuse(id, attempt, error.into()),
         }
         replication
     }
 
     /// Proposes the bodies of a transaction's entry. What comes of it is told when it is delivered.
-    async fn propose(self: Arc<Self>, id: TransactionId, bodies: Vec<Bytes>) {
+    async fn propose(self: Arc<Self>, id: TransactionId, attempt: u32, bodies: Vec<Bytes>) {
         let is_in_parts = bodies.len() > 1;
         let proposals = bodies.into_iter().map(|body| self.log.propose(body));
         let mut proposals = stream::iter(proposals).buffer_unordered(PARTS_UNDER_WAY);
         while let Some(proposed) = proposals.next().await {
             if let Err(error) = proposed {
-                self.refuse(id, error.into());
+                self.refuse(id, attempt, error.into());
                 if is_in_parts {
                     self.abandon(id);
                 }
@@ -303,8 +319,12 @@ impl Replicator {
 
     /// Tells a session that its transaction cannot be proposed, unless it has been told already what
     /// becomes of it.
-    fn refuse(&self, id: TransactionId, refusal: Refusal) {
+    fn refuse(&self, id: TransactionId, attempt: u32, refusal: Refusal) {
         let mut state = self.lock();
+        let waiting = state.waiting.get(&id);
+        if waiting.is_some_and(|waiting| waiting.attempt != attempt) {
+            return;
+        }
         if let Refusal::Propose(ProposeError::Unknown | ProposeError::Stopped) = refusal {
             if let Some(waiting) = state.waiting.get(&id) {
                 let _ = waiting.answer.send(Outcome::Open(refusal));
@@ -329,7 +349,7 @@ impl Replicator {
     /// Has a transaction that waits for its turn rolled back, and brought in by the applier if it
     /// passes certification.
     fn give_up_locks(&self, state: &mut State, id: TransactionId) {
-        if let Some(Waiting { held, answer }) = state.waiting.get_mut(&id)
+        if let Some(Waiting { held, answer, .. }) = state.waiting.get_mut(&id)
             && let Some(held) = held.take()
         {
             debug!(transaction = %id, "yields to the applier");
@@ -340,7 +360,7 @@ impl Replicator {
 
     /// Tells a session to roll its transaction back. If it has gone the node does.
     fn roll_back(&self, state: &mut State, id: TransactionId, refusal: Refusal) {
-        if let Some(Waiting { held, answer }) = state.waiting.remove(&id) {
+        if let Some(Waiting { held, answer, .. }) = state.waiting.remove(&id) {
             let prepared = held.map(|held| self.prepare(held));
             // What is not taken is dropped, and with it goes the transaction.
             let _ = answer.send(Outcome::RollBack(refusal, prepared));

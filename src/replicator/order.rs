@@ -33,6 +33,8 @@ pub(super) enum Action {
     Define(TransactionId),
     /// A definition has had this effect: have it here too, if it was another node's.
     Defined(TransactionId, Definition),
+    /// Who starts may read the log from here on: save the place.
+    Fence,
 }
 
 /// The order as one node sees it.
@@ -89,6 +91,10 @@ impl Order {
                 return Action::Define(id);
             }
             Entry::Defined { id, definition } => return Action::Defined(id, definition),
+            Entry::Fence { .. } => {
+                self.certification.fence(seqno);
+                return Action::Fence;
+            }
         };
         let WriteSet {
             id,

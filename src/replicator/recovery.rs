@@ -1,7 +1,7 @@
 //! Recovery: finds out what of the log this node's server has, after whatever has ended the node
 //! or the server before.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, io, sync::Arc};
 
 use tokio::time::sleep;
 use tracing::info;
@@ -16,12 +16,14 @@ use super::{
 use crate::{
     backend::{
         Connection, ConnectionError, Note,
-        position::{self, Marks},
+        position::{self, Marks, Saved},
     },
     config::Server,
-    consensus::{Engine, ProposeError, ReplicatedLog},
+    consensus::{Deliveries, Engine, ProposeError, ReplicatedLog},
     id::{Family, Seqno, TransactionId},
 };
+
+const UNSAVED: &str = "the position cannot be saved";
 
 /// Where a node stands when it starts.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub(super) struct Recovered {
     pub(super) found: Found,
     /// The log goes at least to here, and nothing of an earlier start of this node comes after.
     pub(super) end: Seqno,
+    /// The log is to be read from here on.
+    pub(super) fence: Seqno,
+    /// What the cluster's servers are.
+    pub(super) family: Family,
 }
 
 /// What of the log a server has.
@@ -98,12 +104,14 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
         read(server).await
     })
     .await;
-    let mut search = Search::new(family, saved, marks, noted);
-    let mut deliveries = log.deliveries(0);
+    let Saved { position, fence } = saved;
+    let mut search = Search::new(family, position, marks, noted);
+    let mut deliveries = read_from(log, fence);
     let mut assembly = Assembly::default();
     let mut claims = Claims::default();
     loop {
-        let delivered = deliveries.next().await?;
+        let delivered = deliveries.next().await;
+        let delivered = delivered.map_err(|error| unreadable(error, position))?;
         let index = delivered.index;
         replicator.startup.reach(Seqno(index));
         let entry = assembly.take(&delivered.body);
@@ -125,7 +133,25 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     } = &found;
     let beyond = committed.len();
     info!(%position, beyond, %end, "found the place of this server's data in the log");
-    Ok(Recovered { found, end })
+    Ok(Recovered {
+        found,
+        end,
+        fence,
+        family,
+    })
+}
+
+/// Reads the log from a fence on, which comes first.
+pub(super) fn read_from(log: &Engine, fence: Seqno) -> Deliveries {
+    log.deliveries(fence.0.saturating_sub(1))
+}
+
+/// The log cannot be read any further by a node that has seen all up to `seen`.
+pub(super) fn unreadable(error: io::Error, seen: Seqno) -> ReplicationFailure {
+    match error.kind() {
+        io::ErrorKind::NotFound => ReplicationFailure::Behind { seen },
+        _ => error.into(),
+    }
 }
 
 /// The search for what a server has, through all that has taken effect.
@@ -136,7 +162,7 @@ pub(super) struct Search {
     noted: Option<Noted>,
     has_defined: bool,
     family: Family,
-    /// What the first node of the cluster has.
+    /// What the first node of the cluster has, or a fence says.
     expected: Option<Family>,
 }
 
@@ -158,7 +184,7 @@ impl Search {
     /// The server is of another kind than its cluster's.
     pub(super) fn meet(&mut self, seqno: Seqno, entry: &Entry) -> Result<(), ReplicationFailure> {
         match entry {
-            Entry::Started { family, .. } => {
+            Entry::Started { family, .. } | Entry::Fence { family } => {
                 let own = self.family;
                 let expected = *self.expected.get_or_insert(*family);
                 if expected != own {
@@ -265,7 +291,7 @@ async fn announce(log: &Engine, family: Family) -> Seqno {
     }
 }
 
-async fn read(server: &Server) -> Result<(Seqno, Marks), ConnectionError> {
+async fn read(server: &Server) -> Result<(Saved, Marks), ConnectionError> {
     let mut connection = Connection::open(server).await?;
     let saved = position::read(&mut connection).await?;
     Ok((saved, position::marks(&mut connection).await?))
@@ -273,10 +299,19 @@ async fn read(server: &Server) -> Result<(Seqno, Marks), ConnectionError> {
 
 /// All up to here is on the server. From here on the marks that are there are not needed to know that.
 pub(super) async fn save(server: &Server, position: Seqno) {
-    retry("the position cannot be saved", async || {
+    retry(UNSAVED, async || {
         let mut connection = Connection::open(server).await?;
         let update = position::update(position);
         connection.run_unlogged(&[update]).await
+    })
+    .await;
+}
+
+/// All up to this fence is on the server, and no crash takes it.
+pub(super) async fn save_fence(server: &Server, fence: Seqno) {
+    retry(UNSAVED, async || {
+        let mut connection = Connection::open(server).await?;
+        position::pass(&mut connection, fence).await
     })
     .await;
 }

@@ -54,6 +54,9 @@ pub struct Options {
     /// What the nodes do when somebody changes their servers directly.
     #[arg(long, value_name = "POLICY", default_value_t = BackdoorPolicy::Fatal, value_enum)]
     backdoor_commits: BackdoorPolicy,
+    /// How much of the log the nodes keep for others that are away.
+    #[arg(long, value_name = "MB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    log_retention_mb: u32,
     /// Return when all nodes are level, and leave them running.
     #[arg(long)]
     detach: bool,
@@ -158,7 +161,7 @@ async fn run<'a>(
 ) -> anyhow::Result<()> {
     let program = Program::find(options.server.as_deref()).await?;
     for pair in pairs {
-        pair.prepare(pairs, options.backdoor_commits)?;
+        pair.prepare(pairs, options)?;
     }
     println!("making data directories, where there are none");
     let places: Vec<_> = pairs.iter().map(|p| p.place(options.durable)).collect();
@@ -295,7 +298,7 @@ impl Pair {
     }
 
     /// Makes its directory, and the node's configuration in it.
-    fn prepare(&self, pairs: &[Self], policy: BackdoorPolicy) -> anyhow::Result<()> {
+    fn prepare(&self, pairs: &[Self], options: &Options) -> anyhow::Result<()> {
         fs::create_dir_all(&self.directory)?;
         let socket = self.directory.join("server.sock");
         if socket.as_os_str().len() > MAX_SOCKET_PATH_BYTES {
@@ -304,7 +307,7 @@ impl Pair {
                 socket.display()
             );
         }
-        let configuration = self.configuration(pairs, policy)?;
+        let configuration = self.configuration(pairs, options)?;
         let path = &self.node.argument;
         match fs::read_to_string(path) {
             Ok(written) if written == configuration => Ok(()),
@@ -319,9 +322,9 @@ impl Pair {
         }
     }
 
-    fn configuration(&self, pairs: &[Self], policy: BackdoorPolicy) -> anyhow::Result<String> {
-        let policy = policy.to_possible_value().expect("no policy is left out");
-
+    fn configuration(&self, pairs: &[Self], options: &Options) -> anyhow::Result<String> {
+        let policy = options.backdoor_commits.to_possible_value();
+        let policy = policy.expect("no policy is left out");
         let path = |path: &Path| path.to_str().map(toml::Value::from);
         let paths = path(&self.node.pid_file).zip(path(&self.directory.join("log")));
         let (pid_file, log) = paths.context("--dir is not valid UTF-8")?;
@@ -333,13 +336,14 @@ impl Pair {
              [server]\naddress = {:?}\nuser = \"root\"\n\n\
              [http]\nlisten = {:?}\n\n\
              [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\
-             directory = {log}\nbackdoor_commits = {:?}\n",
+             directory = {log}\nbackdoor_commits = {:?}\nlog_retention_mb = {}\n",
             local(self.clients()),
             local(self.port + 300),
             local(self.http()),
             self.peers(),
             self.peers(),
             policy.get_name(),
+            options.log_retention_mb,
         ))
     }
 

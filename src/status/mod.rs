@@ -38,6 +38,10 @@ pub struct Cluster {
     pub members: Vec<Member>,
     /// Index of the last log entry that this node has delivered; 0 before the first.
     pub last_delivered: u64,
+    /// Index of the first log entry that this node still has.
+    pub log_first: u64,
+    /// Bytes that its log takes on disk.
+    pub log_bytes: u64,
     /// Index of the last log entry that this node's server has, or is about to have.
     pub last_committed: Option<u64>,
     /// How many commits of this node's server did not come through it, since it started.
@@ -100,6 +104,16 @@ impl fmt::Display for Status {
             if let Some(last_committed) = cluster.last_committed {
                 writeln!(f, "last committed  {last_committed}")?;
             }
+            let Cluster {
+                log_first,
+                log_bytes,
+                ..
+            } = cluster;
+            writeln!(
+                f,
+                "log             from {log_first}, {} MiB",
+                log_bytes >> 20
+            )?;
             if let Some(last) = &cluster.last_backdoor_commit {
                 let count = cluster.backdoor_commits;
                 writeln!(

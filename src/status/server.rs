@@ -136,6 +136,7 @@ fn describe(name: String, view: View, seen: Option<Seqno>) -> Cluster {
         leader,
         members,
         committed,
+        extent,
     } = view;
     let members = members.into_iter().map(|(id, member)| Member {
         node: id.to_string(),
@@ -154,6 +155,8 @@ fn describe(name: String, view: View, seen: Option<Seqno>) -> Cluster {
         leader: leader.map(|id| id.to_string()),
         members,
         last_delivered: committed,
+        log_first: extent.first,
+        log_bytes: extent.bytes,
         last_committed: seen.map(|seqno| seqno.0),
         backdoor_commits: 0,
         last_backdoor_commit: None,

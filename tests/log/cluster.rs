@@ -1,6 +1,7 @@
 //! A cluster of log nodes in this process.
 
 use std::{
+    fs::File,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
@@ -16,6 +17,9 @@ use trireme::{
 
 /// What a test waits for comes well within this time, or not at all.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// Of each node's log, in bytes.
+pub(crate) const RETENTION: u64 = 1 << 20;
 
 pub(crate) struct Cluster {
     pub(crate) addresses: Vec<SocketAddr>,
@@ -58,6 +62,7 @@ impl Cluster {
             address: self.addresses[node].to_string(),
             members: self.addresses.iter().map(ToString::to_string).collect(),
             directory: self.scratch.path().join(node.to_string()),
+            log_retention: RETENTION,
             reads_without_majority: false,
         }
     }
@@ -70,6 +75,16 @@ impl Cluster {
 
     pub(crate) async fn stop(&mut self, node: usize) {
         self.nodes[node].take().unwrap().stop().await;
+        // The engine's tasks end a moment after it, and the log with the last of them.
+        let lock = File::open(self.settings(node).directory.join("LOCK")).unwrap();
+        let unlocked = async {
+            while lock.try_lock().is_err() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LIMIT, unlocked)
+            .await
+            .expect("the log to be closed");
     }
 
     pub(crate) fn node(&self, node: usize) -> &Arc<Engine> {

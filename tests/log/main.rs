@@ -6,4 +6,5 @@ mod cluster;
 mod ordering;
 mod peer_port;
 mod quorum;
+mod retention;
 mod status;

@@ -29,15 +29,15 @@ use raft_log::{RaftLog, api::raft_log_writer::RaftLogWriter};
 use tokio::sync::oneshot;
 
 use self::record::{
-    Identity, StoredLogId, StoredPayload, StoredVote, load_log_id, load_vote, store_log_id,
+    Identity, Owner, StoredLogId, StoredPayload, StoredVote, load_log_id, load_vote, store_log_id,
     store_vote,
 };
-use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
+use super::{
+    once::Once,
+    types::{Entry, LogId, Payload, SnapshotMeta, TypeConfig, Vote},
+};
 use crate::id::NodeId;
 
-/// A chunk is the unit in which the log's start is removed, and raft-log keeps the bodies of the
-/// last one in memory.
-const CHUNK_BYTES: usize = 64 << 20;
 /// Bodies of earlier chunks that stay in memory for followers that lag.
 const CACHE_BYTES: usize = 64 << 20;
 /// A worker that finds the disk idle waits this long for more to write: enough to gather what is
@@ -52,6 +52,15 @@ pub(crate) struct LogStore {
     log: Arc<Mutex<RaftLog<Records>>>,
 }
 
+/// What of the order a log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The index of the first entry.
+    pub first: u64,
+    /// Of its files.
+    pub bytes: u64,
+}
+
 /// What raft-log stores for us.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Records;
@@ -60,7 +69,7 @@ impl raft_log::Types for Records {
     type LogId = StoredLogId;
     type LogPayload = StoredPayload;
     type Vote = StoredVote;
-    type UserData = Identity;
+    type UserData = Owner;
     type Callback = Durable;
 
     fn log_index(&(_, index): &StoredLogId) -> u64 {
@@ -108,26 +117,36 @@ impl LogStore {
     /// Opens the log in `directory`, or makes one there for the node `fresh`, and counts this
     /// start durably before it returns.
     ///
+    /// The log's start is removed in chunks of `chunk_bytes`; raft-log keeps the bodies of the last one
+    /// in memory.
+    ///
     /// # Errors
     /// The directory cannot be used, another process uses it, or what it holds is damaged
     /// anywhere but in an unfinished last write.
-    pub(crate) async fn open(directory: &Path, fresh: NodeId) -> io::Result<(Self, Identity)> {
+    pub(crate) async fn open(
+        directory: &Path,
+        fresh: NodeId,
+        chunk_bytes: usize,
+    ) -> io::Result<(Self, Identity)> {
         make_directory(directory)?;
-        let settings = Arc::new(settings(directory));
+        let settings = Arc::new(settings(directory, chunk_bytes));
         let log = match RaftLog::<Records>::open(settings.clone()) {
             Err(damage) if !tail::cut_torn::<Records>(&settings.wal)? => return Err(damage),
             Err(_) => RaftLog::open(settings)?,
             Ok(log) => log,
         };
         let state = log.log_state();
-        let identity = match state.user_data {
-            Some(Identity { node, incarnation }) => Identity {
-                node,
-                incarnation: incarnation + 1,
-            },
-            None if state.last().is_none() && state.vote().is_none() => Identity {
-                node: fresh,
-                incarnation: 1,
+        let owner = match state.user_data.clone() {
+            Some(mut owner) => {
+                owner.identity.incarnation += 1;
+                owner
+            }
+            None if state.last().is_none() && state.vote().is_none() => Owner {
+                identity: Identity {
+                    node: fresh,
+                    incarnation: 1,
+                },
+                snapshot: None,
             },
             None => {
                 return Err(io::Error::new(
@@ -139,10 +158,38 @@ impl LogStore {
         let store = Self {
             log: Arc::new(Mutex::new(log)),
         };
+        let identity = owner.identity;
         store
-            .write(|log| log.save_user_data(Some(identity)).map(drop))
+            .write(|log| log.save_user_data(Some(owner)).map(drop))
             .await?;
         Ok((store, identity))
+    }
+
+    /// What was kept of the entries before those that the log has to have.
+    pub(crate) fn snapshot(&self) -> Option<(SnapshotMeta, Once)> {
+        let log = self.lock();
+        log.log_state().user_data.as_ref()?.snapshot.clone()
+    }
+
+    /// Keeps this of the entries up to the snapshot's last, durably: the log can do without them.
+    pub(crate) async fn save_snapshot(&self, meta: &SnapshotMeta, once: &Once) -> io::Result<()> {
+        self.write(|log| {
+            let mut owner = log.log_state().user_data.clone();
+            let owner_of_log = owner.as_mut().expect("opening has made it");
+            owner_of_log.snapshot = Some((meta.clone(), once.clone()));
+            log.save_user_data(owner).map(drop)
+        })
+        .await
+    }
+
+    /// What the log holds.
+    pub(crate) fn extent(&self) -> Extent {
+        let log = self.lock();
+        let purged = log.log_state().purged();
+        Extent {
+            first: purged.map_or(0, |&(_, index)| index + 1),
+            bytes: log.on_disk_size(),
+        }
     }
 
     /// Makes a change and waits until it is durable.
@@ -209,10 +256,10 @@ fn make_directory(directory: &Path) -> io::Result<()> {
     })
 }
 
-fn settings(directory: &Path) -> raft_log::Config {
+fn settings(directory: &Path, chunk_bytes: usize) -> raft_log::Config {
     raft_log::Config {
         wal: raft_log::chunked_wal::Config {
-            chunk_max_size: Some(CHUNK_BYTES),
+            chunk_max_size: Some(chunk_bytes),
             read_buffer_size: Some(1 << 20),
             flush_batch_wait: Some(GROUP_WAIT),
             ..raft_log::chunked_wal::Config::new(directory.display())
@@ -222,7 +269,7 @@ fn settings(directory: &Path) -> raft_log::Config {
     }
 }
 
-fn body_bytes(payload: &Payload) -> usize {
+pub(super) fn body_bytes(payload: &Payload) -> usize {
     match payload {
         openraft::EntryPayload::Normal(proposal) => proposal.body.len(),
         _ => 0,

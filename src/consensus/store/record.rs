@@ -10,7 +10,7 @@
 //! | blank     | `0` |
 //! | proposal  | `1`, node `u64`, incarnation `u64`, sequence `u64`, settled `u64`, length `u32`, body |
 //! | membership| `2`, length `u32`, the engine's membership in postcard |
-//! | identity  | node `u64`, incarnation `u64` |
+//! | owner     | node `u64`, incarnation `u64`, length `u32`, the snapshot or nothing in postcard |
 
 use std::io::{self, Read, Write};
 
@@ -19,7 +19,10 @@ use openraft::{EntryPayload, alias::LeaderIdOf, vote::RaftLeaderId};
 use raft_log::codeq::{Decode, Encode};
 
 use crate::{
-    consensus::types::{LogId, Payload, Proposal, TypeConfig, Vote},
+    consensus::{
+        once::Once,
+        types::{LogId, Payload, Proposal, SnapshotMeta, TypeConfig, Vote},
+    },
     id::{NodeId, ProposalId},
 };
 
@@ -124,18 +127,34 @@ pub(crate) struct Identity {
     pub incarnation: u64,
 }
 
-impl Encode for Identity {
-    fn encode<W: Write>(&self, w: W) -> io::Result<usize> {
-        (u64::from(self.node), self.incarnation).encode(w)
+/// What the log says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub identity: Identity,
+    /// What is kept of the entries before those that the log has to have.
+    pub snapshot: Option<(SnapshotMeta, Once)>,
+}
+
+impl Encode for Owner {
+    fn encode<W: Write>(&self, mut w: W) -> io::Result<usize> {
+        let Identity { node, incarnation } = self.identity;
+        let n = (u64::from(node), incarnation).encode(&mut w)?;
+        let bytes = postcard::to_stdvec(&self.snapshot).map_err(io::Error::other)?;
+        Ok(n + encode_bytes(&bytes, w)?)
     }
 }
 
-impl Decode for Identity {
-    fn decode<R: Read>(r: R) -> io::Result<Self> {
-        let (node, incarnation) = <(u64, u64)>::decode(r)?;
-        Ok(Self {
+impl Decode for Owner {
+    fn decode<R: Read>(mut r: R) -> io::Result<Self> {
+        let (node, incarnation) = <(u64, u64)>::decode(&mut r)?;
+        let bytes = Vec::<u8>::decode(r)?;
+        let identity = Identity {
             node: node.into(),
             incarnation,
+        };
+        Ok(Self {
+            identity,
+            snapshot: postcard::from_bytes(&bytes).map_err(invalid)?,
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use openraft::{
-    EntryPayload, StorageError,
-    storage::RaftLogStorageExt,
+    EntryPayload, RaftSnapshotBuilder, StorageError,
+    storage::{RaftLogStorageExt, RaftStateMachine},
     testing::{
         common::{blank_ent, log_id},
         log::{StoreBuilder, Suite},
@@ -17,10 +17,16 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::{
     consensus::{
-        state_machine::{Own, StateMachine},
-        types::Proposal,
+        state_machine::{Own, Retention, StateMachine},
+        types::{Proposal, Snapshot},
     },
     id::ProposalId,
+};
+
+const CHUNK_BYTES: usize = 1 << 20;
+const RETENTION: Retention = Retention {
+    bytes: 1000,
+    step: 100,
 };
 
 struct InScratch;
@@ -30,16 +36,19 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for InScratch {
         let directory = tempfile::tempdir().unwrap();
         let (store, identity) = open(directory.path()).await;
         let (delivered, _) = mpsc::unbounded_channel();
-        let state_machine = StateMachine::new(Own {
+        let own = Own {
             identity,
             delivered,
-        });
+        };
+        let state_machine = StateMachine::new(own, store.clone(), RETENTION);
         Ok((directory, store, state_machine))
     }
 }
 
 async fn open(directory: &Path) -> (LogStore, Identity) {
-    LogStore::open(directory, 7.into()).await.unwrap()
+    LogStore::open(directory, 7.into(), CHUNK_BYTES)
+        .await
+        .unwrap()
 }
 
 fn entry(index: u64, body: &'static [u8]) -> Entry {
@@ -78,7 +87,7 @@ async fn a_start_keeps_the_node_and_counts() {
 async fn a_log_in_use_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _first = open(directory.path()).await;
-    let second = LogStore::open(directory.path(), 8.into()).await;
+    let second = LogStore::open(directory.path(), 8.into(), CHUNK_BYTES).await;
     assert!(second.unwrap_err().to_string().contains("lock"));
 }
 
@@ -95,6 +104,62 @@ async fn reads_that_may_be_cut_short_are() {
     let all: Vec<_> = store.entries_stream(0..10).await.collect().await;
     let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
     assert_eq!(all, entries);
+}
+
+/// A proposal of one sequence again.
+fn again(index: u64, of: u64) -> Entry {
+    let Entry { payload, .. } = entry(of, &[b'x'; 100]);
+    Entry::new(log_id::<TypeConfig>(1, 7.into(), index), payload)
+}
+
+/// What was removed from the log is still known where it matters: who its members are, and what has been
+/// delivered.
+#[tokio::test]
+async fn the_log_is_shortened_to_what_is_kept_and_needed() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = |store: &LogStore, identity| {
+        let (delivered, _) = mpsc::unbounded_channel();
+        let own = Own {
+            identity,
+            delivered,
+        };
+        StateMachine::new(own, store.clone(), RETENTION)
+    };
+    let (mut store, identity) = open(directory.path()).await;
+    let mut state = machine(&store, identity);
+    let member = openraft::Membership::new_with_defaults(vec![[7.into()].into()], []);
+    let member = EntryPayload::Membership(member);
+    let mut entries = vec![Entry::new(log_id::<TypeConfig>(1, 7.into(), 0), member)];
+    entries.extend((1..=20).map(|index| entry(index, &[b'x'; 100])));
+    store.blocking_append(entries.clone()).await.unwrap();
+    assert!(!state.release(21));
+    let applied = entries.into_iter().map(|entry| Ok((entry, None)));
+    state.apply(stream::iter(applied)).await.unwrap();
+
+    // Who reads from here needs the entries from 5 on.
+    assert!(state.release(5));
+    assert!(!state.release(5));
+    let built = state.build_snapshot().await.unwrap();
+    assert_eq!(built.meta.last_log_id.unwrap().index, 4);
+    // As many as are kept for others come after this.
+    assert!(state.release(21));
+    let built = state.build_snapshot().await.unwrap();
+    assert_eq!(built.meta.last_log_id.unwrap().index, 10);
+    store.purge(built.meta.last_log_id.unwrap()).await.unwrap();
+    assert_eq!(store.extent().first, 11);
+    drop((store, state));
+
+    let (store, identity) = open(directory.path()).await;
+    let mut state = machine(&store, identity);
+    let Snapshot { meta, snapshot } = state.get_current_snapshot().await.unwrap().unwrap();
+    assert_eq!(meta, built.meta);
+    state.install_snapshot(&meta, snapshot).await.unwrap();
+    assert_eq!(state.members().len(), 1);
+    let entries = [again(11, 10), again(12, 11), again(13, 11)];
+    let applied = entries.map(|entry| Ok((entry, None)));
+    state.apply(stream::iter(applied)).await.unwrap();
+    let duplicates = [11, 12, 13].map(|index| state.is_duplicate(index));
+    assert_eq!(duplicates, [true, false, true]);
 }
 
 /// A power cut keeps what was synced. Of what was written after that it keeps each sector or
@@ -157,7 +222,7 @@ async fn damage_that_no_power_cut_leaves_is_refused() {
         .unwrap();
     bytes[at] ^= 1;
     std::fs::write(&chunk, bytes).unwrap();
-    let error = LogStore::open(directory.path(), 7.into())
+    let error = LogStore::open(directory.path(), 7.into(), CHUNK_BYTES)
         .await
         .unwrap_err();
     assert!(error.to_string().contains("hecksum"), "{error}");

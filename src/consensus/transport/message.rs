@@ -8,14 +8,17 @@ use std::io;
 
 use bytes::Bytes;
 use openraft::raft::{
-    AppendEntriesRequest, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio_util::codec::LengthDelimitedCodec;
 
 use crate::{
-    consensus::types::{Proposal, TypeConfig},
+    consensus::{
+        once::Once,
+        types::{Proposal, SnapshotMeta, TypeConfig, Vote},
+    },
     id::NodeId,
 };
 
@@ -66,6 +69,12 @@ pub(crate) enum Request {
     Vote(VoteRequest<TypeConfig>),
     Heartbeat(AppendEntriesRequest<TypeConfig>),
     TransferLeader(TransferLeaderRequest<TypeConfig>),
+    /// What the leader's log has kept of the entries that it does not have any more.
+    Snapshot {
+        vote: Vote,
+        meta: SnapshotMeta,
+        once: Once,
+    },
     /// How far the log is committed, confirmed by a majority.
     ReadIndex,
     /// Entries for the leader to put into the log.
@@ -79,6 +88,7 @@ pub(crate) enum Reply {
     Vote(VoteResponse<TypeConfig>),
     Heartbeat(StreamAppendResult<TypeConfig>),
     TransferLeader(TransferLeaderResponse<TypeConfig>),
+    Snapshot(SnapshotResponse<TypeConfig>),
     /// The index, or none if this node does not lead a majority.
     ReadIndex(Option<u64>),
     /// Whether this node leads and has taken the proposals in. That is not yet an outcome.

@@ -27,7 +27,10 @@ use super::{
     message::{Hello, Lane, PROTOCOL, Reply, Request},
 };
 use crate::{
-    consensus::types::{Member, Snapshot, TypeConfig, Vote},
+    consensus::{
+        once::Once,
+        types::{Member, Snapshot, TypeConfig, Vote},
+    },
     id::NodeId,
 };
 
@@ -218,19 +221,31 @@ impl NetTransferLeader<TypeConfig> for Network {
 }
 
 impl NetSnapshot<TypeConfig> for Network {
-    type SnapshotData = ();
+    type SnapshotData = Once;
 
-    /// The log never carries a server's data: a peer whose next entry has been removed from the
-    /// log needs a full transfer, and until then is as good as unreachable.
+    /// For a peer whose next entry was removed from the log. It can take part again then; that its server
+    /// lacks data is for it to see.
     async fn full_snapshot(
         &mut self,
-        _vote: Vote,
-        _snapshot: Snapshot,
-        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        _option: RPCOption,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let reason = "the peer needs entries that were removed from the log";
-        Err(Unreachable::from_string(reason).into())
+        let Snapshot { meta, snapshot } = snapshot;
+        let request = Request::Snapshot {
+            vote,
+            meta,
+            once: snapshot,
+        };
+        let reply = tokio::select! {
+            reply = self.call(request, option.soft_ttl()) => reply?,
+            closed = cancel => return Err(closed.into()),
+        };
+        match reply {
+            Reply::Snapshot(response) => Ok(response),
+            other => Ok(out_of_place(other)?),
+        }
     }
 }
 

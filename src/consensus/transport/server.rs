@@ -21,7 +21,10 @@ use super::{
     },
 };
 use crate::{
-    consensus::{Raft, types::Proposal},
+    consensus::{
+        Raft,
+        types::{Proposal, Snapshot},
+    },
     id::NodeId,
     net::accept,
 };
@@ -198,6 +201,14 @@ impl Server {
             Request::TransferLeader(request) => {
                 let response = raft.handle_transfer_leader(request).await;
                 response.ok().map(Reply::TransferLeader)
+            }
+            Request::Snapshot { vote, meta, once } => {
+                let snapshot = Snapshot {
+                    meta,
+                    snapshot: once,
+                };
+                let response = raft.install_full_snapshot(vote, snapshot).await;
+                response.ok().map(Reply::Snapshot)
             }
             Request::ReadIndex => Some(Reply::ReadIndex(read_index(raft, READ_LIMIT).await)),
             Request::Propose(batch) => Some(Reply::Propose(take_in(raft, batch).await)),

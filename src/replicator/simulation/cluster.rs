@@ -10,7 +10,7 @@ use super::{
     log::{Log, Proposal},
     node::Node,
 };
-use crate::replicator::entry::Entry;
+use crate::{id::Family, replicator::entry::Entry};
 
 /// What chance decides before all that fails is mended.
 const STEPS: usize = 10_000;
@@ -40,6 +40,8 @@ pub(super) struct Summary {
     crashes: usize,
     /// How often all nodes went at once.
     of_all: usize,
+    /// Proposals of fences.
+    fences: usize,
     /// Nodes that would need a copy of the others' data.
     void: usize,
 }
@@ -50,6 +52,7 @@ impl AddAssign for Summary {
         self.committed += other.committed;
         self.crashes += other.crashes;
         self.of_all += other.of_all;
+        self.fences += other.fences;
         self.void += other.void;
     }
 }
@@ -115,7 +118,15 @@ impl Cluster {
                 }
             }
             170..200 => self.look_for_signs(node),
-            200..500 if !leads => self.elect(node),
+            200..206 => {
+                let node = &mut self.nodes[node];
+                if node.is_level() {
+                    let family = Family::MariaDb;
+                    node.propose(&Entry::Fence { family });
+                    self.summary.fences += 1;
+                }
+            }
+            206..506 if !leads => self.elect(node),
             _ => self.go_on(node),
         }
     }

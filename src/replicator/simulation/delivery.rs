@@ -158,6 +158,12 @@ impl Node {
                 self.define(seqno, id);
             }
             Action::Defined(id, definition) => self.defined(seqno, id, &definition, invariants),
+            Action::Fence => {
+                self.apply(random, invariants);
+                self.server.now.saved = seqno;
+                self.server.now.fence = seqno;
+                self.process().order.applied(seqno);
+            }
         }
     }
 

@@ -259,8 +259,13 @@ impl Node {
         let mut search = Search::new(Family::MariaDb, saved, self.server.marks(), noted);
         let mut assembly = Assembly::default();
         let mut claims = Claims::default();
-        let delivered = &self.process().delivered;
-        for (index, body) in delivered.iter().filter(|(index, _)| *index <= end.0) {
+        let fence = self.server.now.fence;
+        let process = self.process();
+        process.read = process
+            .delivered
+            .partition_point(|(index, _)| *index < fence.0);
+        let read = process.delivered[process.read..].iter();
+        for (index, body) in read.take_while(|(index, _)| *index <= end.0) {
             let entry = assembly.take(body).expect("well formed");
             for (seqno, entry) in entry
                 .into_iter()

@@ -55,6 +55,7 @@ pub(super) struct Data {
     /// How often each table was defined.
     pub(super) versions: [u8; TABLES],
     pub(super) saved: Seqno,
+    pub(super) fence: Seqno,
     pub(super) note: Option<Note>,
     marks: BTreeMap<usize, Mark>,
     prepared: BTreeMap<TransactionId, (usize, Mark, Branch)>,
@@ -80,6 +81,7 @@ impl Server {
             rows: keys.map(|key| (key, 0)).collect(),
             versions: [0; TABLES],
             saved: Seqno(0),
+            fence: Seqno(0),
             note: None,
             marks: BTreeMap::new(),
             prepared: BTreeMap::new(),

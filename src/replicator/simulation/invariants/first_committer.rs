@@ -17,7 +17,7 @@ impl FirstCommitter {
             Effect::Write {
                 last_seen, keys, ..
             } => (*last_seen, keys),
-            Effect::Claim => {
+            Effect::Fence => {
                 self.fence = seqno;
                 return;
             }

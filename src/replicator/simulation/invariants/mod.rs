@@ -53,8 +53,8 @@ pub(super) enum Effect {
         keys: Vec<Key>,
         changes: Vec<Change>,
     },
-    /// The place of a definition is reached.
-    Claim,
+    /// The place of a definition is reached, or a fence: what was before it fails after it.
+    Fence,
     Define {
         id: TransactionId,
         table: usize,
@@ -70,7 +70,7 @@ impl Effect {
                 keys: write_set.keys.clone(),
                 changes: changes(write_set),
             }),
-            Entry::Claim(_) => Some(Self::Claim),
+            Entry::Claim(_) | Entry::Fence { .. } => Some(Self::Fence),
             Entry::Defined { id, definition } => {
                 let table = usize::from(definition.events.first()?[0]);
                 Some(Self::Define { id: *id, table })
@@ -82,7 +82,7 @@ impl Effect {
     fn id(&self) -> Option<TransactionId> {
         match self {
             Self::Write { id, .. } | Self::Define { id, .. } => Some(*id),
-            Self::Claim => None,
+            Self::Fence => None,
         }
     }
 }

@@ -19,7 +19,7 @@ pub(in crate::replicator::simulation) struct Recovery {
 
 impl Recovery {
     pub(super) fn committed(&mut self, seqno: Seqno, effect: Effect) {
-        if effect != Effect::Claim {
+        if effect != Effect::Fence {
             self.effects.insert(seqno, effect);
         }
     }
@@ -52,7 +52,7 @@ impl Recovery {
                     }
                 }
                 Effect::Define { table, .. } => versions[*table] += 1,
-                Effect::Claim => {}
+                Effect::Fence => {}
             }
         }
         let Data {
