@@ -68,7 +68,7 @@ struct State {
     bytes: u64,
     /// Where the log may start one day.
     places: VecDeque<Place>,
-    /// The snapshot that is to be built: of a place. Otherwise it is of all that is applied.
+    /// The snapshot that is to be built: of a place.
     wanted: Option<Snapshot>,
     snapshot: Option<Snapshot>,
 }
@@ -189,7 +189,7 @@ impl Own {
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotData = Once;
-    type SnapshotBuilder = Self;
+    type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         let state = self.lock();
@@ -210,8 +210,20 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    async fn get_snapshot_builder(&mut self) -> Self {
-        self.clone()
+    /// Of what [`release`](StateMachine::release) has found; if it must be one, of all that is applied.
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        let snapshot = {
+            let mut state = self.lock();
+            let wanted = state.wanted.take();
+            wanted.or_else(|| force.then(|| self.now(&state)))?
+        };
+        let machine = self.clone();
+        Some(Builder { machine, snapshot })
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        let builder = self.try_create_snapshot_builder(true).await;
+        builder.expect("it was forced")
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, once: Once) -> io::Result<()> {
@@ -235,24 +247,26 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 }
 
-impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
+/// Has a snapshot kept.
+pub(crate) struct Builder {
+    machine: StateMachine,
+    snapshot: Snapshot,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = Once;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let snapshot = {
-            let mut state = self.lock();
-            let wanted = state.wanted.take();
-            wanted.unwrap_or_else(|| self.now(&state))
-        };
+        let Self { machine, snapshot } = self;
         let Snapshot {
             meta,
             snapshot: once,
         } = &snapshot;
-        self.store.save_snapshot(meta, once).await?;
-        let mut state = self.lock();
+        machine.store.save_snapshot(meta, once).await?;
+        let mut state = machine.lock();
         let first = meta.last_log_id.map_or(0, |id| id.index + 1);
         state.duplicates = state.duplicates.split_off(&first);
         state.snapshot = Some(snapshot.clone());
-        Ok(snapshot)
+        Ok(snapshot.clone())
     }
 }

@@ -136,15 +136,19 @@ async fn the_log_is_shortened_to_what_is_kept_and_needed() {
     let applied = entries.into_iter().map(|entry| Ok((entry, None)));
     state.apply(stream::iter(applied)).await.unwrap();
 
-    // Who reads from here needs the entries from 5 on.
-    assert!(state.release(5));
-    assert!(!state.release(5));
-    let built = state.build_snapshot().await.unwrap();
-    assert_eq!(built.meta.last_log_id.unwrap().index, 4);
-    // As many as are kept for others come after this.
-    assert!(state.release(21));
-    let built = state.build_snapshot().await.unwrap();
-    assert_eq!(built.meta.last_log_id.unwrap().index, 10);
+    let mut built = None;
+    // Who reads from 5 on needs that; and as many as are kept for others come after 10.
+    for (release, last) in [(5, 4), (21, 10)] {
+        assert!(state.release(release));
+        assert!(!state.release(release));
+        let mut builder = state.try_create_snapshot_builder(false).await.unwrap();
+        // Who asks again would otherwise get one of all there is.
+        assert!(state.try_create_snapshot_builder(false).await.is_none());
+        let snapshot = builder.build_snapshot().await.unwrap();
+        assert_eq!(snapshot.meta.last_log_id.unwrap().index, last);
+        built = Some(snapshot);
+    }
+    let built = built.unwrap();
     store.purge(built.meta.last_log_id.unwrap()).await.unwrap();
     assert_eq!(store.extent().first, 11);
     drop((store, state));
