@@ -17,6 +17,7 @@ from cluster import (
     NODES, OWN_SCHEMAS, PORT, at_once, define, expect_equal, expect_positions, kill, node, position, run, runs,
     server, start_again, tables_of,
 )
+from phases import phases
 
 DEADLOCK, DENIED, EXISTS, SYNTAX, UNKNOWN = 1213, 1044, 1050, 1064, 1051
 NO_SUCH_USER, CANNOT_CREATE_USER = 1133, 1410
@@ -406,5 +407,6 @@ def lost(cases, box, *sandbox):
 
 PARTS = {
     "kinds": kinds, "in_the_way": in_the_way, "meanwhile": meanwhile, "storm": storm, "crashes": crashes, "lost": lost,
+    "phases": functools.partial(phases, expect_same_definitions),
 }
 PARTS[sys.argv[2]](*sys.argv[3:])

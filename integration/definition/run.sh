@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The promise: what is defined on one node, tables and accounts alike, is defined on all of them, in one order with
-# everything that commits, through crashes too. CRASHES=80 LOST=frozen,alone is the long campaign.
+# everything that commits, through crashes too. PHASES=all CRASHES=80 LOST=frozen,alone is the long campaign.
 . "$(dirname "$0")/../lib.sh"
 # Far from the ports of the other promises: it runs beside them.
 port=26080
@@ -14,6 +14,7 @@ promise() {
   drive $port in_the_way
   drive $port meanwhile
   drive $port storm 5
+  drive $port phases "${PHASES:-one}" "$BOX" "${SANDBOX[@]}"
   drive $port crashes ${CRASHES:-10} "$BOX" "${SANDBOX[@]}"
   drive $port lost ${LOST:-alone} "$BOX" "${SANDBOX[@]}"
   stop_sandbox

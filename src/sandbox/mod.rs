@@ -14,10 +14,11 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use futures::future::try_join_all;
 use tokio::{
+    io::AsyncReadExt,
     net::TcpStream,
     process::Command,
     signal::unix::{SignalKind, signal},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 
 use self::{
@@ -28,6 +29,8 @@ use crate::{config::BackdoorPolicy, id::Family, status::Status};
 
 /// How long the whole cluster may take to start.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// A server that runs greets within this, unless it is starting.
+const GREETING_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 /// Paths of unix sockets are no longer than this.
 const MAX_SOCKET_PATH_BYTES: usize = 107;
@@ -170,7 +173,7 @@ async fn run<'a>(
     let deadline = Instant::now() + START_LIMIT;
     println!("starting the servers");
     for (pair, place) in pairs.iter().zip(&places) {
-        if pair.server.pid().is_none() {
+        if !pair.has_server().await {
             started.push(pair.server.start(program.run(place)?)?);
         }
     }
@@ -274,6 +277,24 @@ impl Pair {
             },
             directory,
         }
+    }
+
+    /// Whether its server runs. One that has just been killed still has a process, but greets nobody.
+    async fn has_server(&self) -> bool {
+        let greeting = async || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port + 300)).await?;
+            stream.read_u8().await
+        };
+        let deadline = Instant::now() + GREETING_LIMIT;
+        while self.server.pid().is_some() {
+            let greeted = timeout_at(deadline, greeting()).await;
+            // It may be starting: whether it gets anywhere is seen later.
+            if Instant::now() >= deadline || matches!(greeted, Ok(Ok(_))) {
+                return true;
+            }
+            sleep(POLL).await;
+        }
+        false
     }
 
     fn clients(&self) -> u16 {
