@@ -17,7 +17,7 @@ ROW_BYTES = 100_000
 # The log's files may be larger than what is kept by what is not to be removed yet, and by what is being written.
 KEPT_BYTES, MAX_BYTES = 1 << 20, 4 << 20
 LIMIT = 60
-TRANSACTIONS = 300
+TRANSACTIONS = 150
 
 
 def set_up():

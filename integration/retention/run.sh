@@ -40,7 +40,6 @@ promise() {
   drive $port cut "$BOX"
   drive $port fill 1 2 3
   drive $port restart "$BOX" 2 "${SANDBOX[@]}"
-  drive $port fill 1 2 3
   drive $port restart "$BOX" 1,2,3 "${SANDBOX[@]}"
   kill -9 "$(cat "$BOX/node3/trireme.pid")"
   drive $port fill 1 2
