@@ -82,10 +82,11 @@ def untold(number, name, lose):
     it = Session(number, f"CREATE TABLE {name} AS SELECT SLEEP(1) s")
     with server(number) as watching:
         until("a definition", lambda: it.is_running_on(watching))
-    others = [pid(f"{lose.box}/node{other}/trireme.pid") for other in NODES if other != number]
-    for other in others:
-        os.kill(other, signal.SIGSTOP)
-    until("the table", lambda: is_there(number, name))
+        others = [pid(f"{lose.box}/node{other}/trireme.pid") for other in NODES if other != number]
+        for other in others:
+            os.kill(other, signal.SIGSTOP)
+        # MariaDB shows the table before the statement ends.
+        until("the table", lambda: not it.is_running_on(watching) and is_there(number, name))
     lose()
     for other in others:
         os.kill(other, signal.SIGCONT)

@@ -34,7 +34,7 @@ empty() {
 
 promise() {
   say "$1: starting three servers and nodes"
-  TRIREME_LOG=info,openraft=error,trireme::replicator::delivery=debug \
+  TRIREME_LOG=warn,openraft=error,trireme=info,trireme::replicator::delivery=debug \
     start_sandbox $port --nodes 3 --log-retention-mb 1 "${@:2}" >/dev/null
   drive $port set_up
   drive $port cut "$BOX"
