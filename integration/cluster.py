@@ -135,12 +135,14 @@ def runs(pid):
     return "\nState:\tZ" not in status or "\nThreads:\t1\n" not in status
 
 
+def pid_of(pid_file):
+    with open(pid_file) as file:
+        return int(file.read())
+
+
 def kill(*pid_files):
     """Kills processes, all before any of them has gone, and waits until they have."""
-    pids = []
-    for pid_file in pid_files:
-        with open(pid_file) as file:
-            pids.append(int(file.read()))
+    pids = [pid_of(pid_file) for pid_file in pid_files]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     for pid_file in pid_files:

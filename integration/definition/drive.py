@@ -14,7 +14,7 @@ import time
 import pymysql
 
 from cluster import (
-    NODES, OWN_SCHEMAS, PORT, at_once, define, expect_equal, expect_positions, kill, node, position, run, runs,
+    NODES, OWN_SCHEMAS, PORT, at_once, define, expect_equal, expect_positions, kill, node, pid_of, position, run, runs,
     server, start_again, tables_of,
 )
 from phases import phases
@@ -317,11 +317,6 @@ def crashes(rounds, box, *sandbox):
                 assert run(connection, there), f"{statement} was acknowledged, and is gone"
     expect_equal()
     print(f"{rounds} crashes while something was defined ({outcomes}), and all is the same everywhere")
-
-
-def pid_of(file):
-    with open(file) as opened:
-        return int(opened.read())
 
 
 def void(case, number, slow, lose):

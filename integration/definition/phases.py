@@ -10,7 +10,7 @@ import time
 import pymysql
 
 from cluster import (
-    NODES, PORT, define, expect_equal, expect_positions, kill, node, position, run, server, start_again,
+    NODES, define, expect_equal, expect_positions, kill, node, pid_of, position, run, server, start_again,
 )
 
 LIMIT = 30
@@ -82,7 +82,7 @@ def untold(number, name, lose):
     it = Session(number, f"CREATE TABLE {name} AS SELECT SLEEP(1) s")
     with server(number) as watching:
         until("a definition", lambda: it.is_running_on(watching))
-        others = [pid(f"{lose.box}/node{other}/trireme.pid") for other in NODES if other != number]
+        others = [pid_of(f"{lose.box}/node{other}/trireme.pid") for other in NODES if other != number]
         for other in others:
             os.kill(other, signal.SIGSTOP)
         # MariaDB shows the table before the statement ends.
@@ -95,7 +95,7 @@ def untold(number, name, lose):
 
 def told(number, name, lose):
     """The log has what it was, and the servers of the others, which do not answer, do not."""
-    servers = [pid(f"{lose.box}/node{other}/server.pid") for other in NODES if other != number]
+    servers = [pid_of(f"{lose.box}/node{other}/server.pid") for other in NODES if other != number]
     for other in servers:
         os.kill(other, signal.SIGSTOP)
     it = Session(number, f"CREATE TABLE {name} (x INT)")
@@ -121,11 +121,6 @@ def elsewhere(number, name, lose):
 TABLE = "rows_to_copy"
 PHASES = (queued, running, untold, told, elsewhere)
 PROCESSES = (["trireme"], ["server"], ["trireme", "server"])
-
-
-def pid(file):
-    with open(file) as opened:
-        return int(opened.read())
 
 
 class Loss:
