@@ -178,10 +178,10 @@ impl Note {
     }
 }
 
-/// The statements that have the server make its commits durable at once, or as lazily as this.
+/// The statements that have the server make its commits and its binlog durable at once, or as lazily as this.
 fn durability(flush_log: impl fmt::Display, sync_binlog: impl fmt::Display) -> [String; 2] {
     [
-        format!("SET GLOBAL innodb_flush_log_at_trx_commit = {flush_log}"),
+        position::flush_log(flush_log),
         format!("SET GLOBAL sync_binlog = {sync_binlog}"),
     ]
 }

@@ -3,7 +3,7 @@
 //! Each batch of write sets moves it within its own transaction. A client's transaction does not,
 //! but it has its mark.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt};
 
 use super::{Connection, ConnectionError};
 use crate::id::{Seqno, TransactionId};
@@ -33,11 +33,15 @@ pub async fn pass(connection: &mut Connection, fence: Seqno) -> Result<(), Conne
         .await?;
     let laziness = rows.first().and_then(|row| row.text(0));
     let laziness = laziness.ok_or(ConnectionError::Malformed("a setting"))?;
-    let set = |value: &str| format!("SET GLOBAL innodb_flush_log_at_trx_commit = {value}");
     let moved = format!("{}, fence = {fence}", update(fence));
     connection
-        .run_unlogged(&[set("1"), moved, set(laziness)])
+        .run_unlogged(&[flush_log(1), moved, flush_log(laziness)])
         .await
+}
+
+/// The statement that has the server make its commits durable at once, or as lazily as this.
+pub(super) fn flush_log(laziness: impl fmt::Display) -> String {
+    format!("SET GLOBAL innodb_flush_log_at_trx_commit = {laziness}")
 }
 
 /// Reads the position.

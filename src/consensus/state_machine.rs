@@ -116,10 +116,6 @@ impl StateMachine {
         true
     }
 
-    pub(crate) fn step(&self) -> u64 {
-        self.retention.step
-    }
-
     /// Follows the last entry that is applied.
     pub(crate) fn applied(&self) -> watch::Receiver<Option<LogId>> {
         self.applied.subscribe()

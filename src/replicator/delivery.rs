@@ -146,10 +146,11 @@ impl Delivery<'_> {
     /// Has the log get its next fence, if that is this node's to see to.
     fn look_for_fence(&mut self) {
         let log = &self.replicator.log;
-        if self.claims.holder().is_none()
+        if self.fences.is_due(self.assembly.has_parts())
+            && self.claims.holder().is_none()
             && log.leads()
-            && self.fences.is_due(self.assembly.has_parts())
         {
+            self.fences.propose();
             let family = self.recovered.family;
             let body = small_body(&Entry::Fence { family });
             let log = log.clone();

@@ -41,16 +41,17 @@ impl Fences {
     }
 
     /// Whether to propose a fence now, among the parts of write sets or not.
-    pub(super) fn is_due(&mut self, among_parts: bool) -> bool {
+    pub(super) fn is_due(&self, among_parts: bool) -> bool {
         let at = match self.asked {
             None => self.step,
             Some(asked) => asked + self.step / 8,
         };
-        let is_due = self.since >= at && (!among_parts || self.since >= PATIENCE_BYTES);
-        if is_due {
-            self.asked = Some(self.since);
-        }
-        is_due
+        self.since >= at && (!among_parts || self.since >= PATIENCE_BYTES)
+    }
+
+    /// One is proposed.
+    pub(super) fn propose(&mut self) {
+        self.asked = Some(self.since);
     }
 }
 
@@ -72,6 +73,9 @@ mod tests {
         ] {
             fences.passed(bytes);
             assert_eq!(fences.is_due(among_parts), is_due, "{fences:?}");
+            if is_due {
+                fences.propose();
+            }
         }
         fences.stands();
         assert!(!fences.is_due(false));
