@@ -175,7 +175,7 @@ impl Member {
     async fn start(cluster: &Cluster, server: &Server) -> anyhow::Result<Self> {
         let engine = Engine::start(cluster.clone(), rand::random::<u64>().into()).await?;
         let log = Arc::new(engine);
-        let captures = Arc::new(Captures::new(cluster));
+        let captures = Arc::new(Captures::new(cluster, log.identity().0));
         let schemas = Arc::new(Schemas::new(server.clone()));
         let replicator = Arc::new(Replicator::new(
             log.clone(),

@@ -11,7 +11,7 @@ import time
 import pymysql
 from pymysql.constants import CLIENT, COMMAND
 
-from cluster import NODES, define, expect_equal, node, run, runs, server, start_again, status
+from cluster import NODES, define, expect_equal, kill, node, run, runs, server, start_again, status
 
 REFUSED = 1235
 
@@ -155,11 +155,26 @@ BACKDOOR = (
 )
 
 
+
+def has_one_binlog():
+    """Takes away what a node would see such a commit in. A server keeps what somebody reads."""
+    with server(3, autocommit=True) as connection:
+        run(connection, "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+        return len(run(connection, "SHOW BINARY LOGS")) == 1
+
+
+LOST = ("FLUSH BINARY LOGS", "binlog that is not there", "DO 1")
+
+
 def fatal(box, *sandbox):
-    """What somebody commits on a server stops its node, which stays down until that has been dealt with."""
+    """What somebody commits on a server stops its node, which stays down until that has been dealt with; and so it
+    does when the node was not there to see it."""
     make_tables()
     log, pid_file = f"{box}/node3/trireme.log", f"{box}/node3/trireme.pid"
-    for statements, named, undo in BACKDOOR:
+    for is_away, (statements, named, undo) in (
+        *((False, backdoor) for backdoor in BACKDOOR),
+        *((True, backdoor) for backdoor in (*BACKDOOR, LOST)),
+    ):
         statements = (statements,) if isinstance(statements, str) else statements
         with open(pid_file) as file:
             pid = int(file.read())
@@ -168,14 +183,22 @@ def fatal(box, *sandbox):
             run(connection, "FLUSH TABLES", "CREATE TEMPORARY TABLE behind.m (a INT)", "INSERT INTO behind.m VALUES (1)")
             run(connection, "SET sql_log_bin = 0", "CREATE DATABASE mine", "DROP DATABASE mine", "SET sql_log_bin = 1")
         write(3)
+        define("CREATE TABLE behind.own (id INT)", "DROP TABLE behind.own", number=3)
         assert status(3)["backdoor_commits"] == 0, status(3)
+        if is_away:
+            kill(pid_file)
         since = time.time()
         with server(3, autocommit=True) as connection:
             run(connection, *statements)
+        if statements[0] == LOST[0] and not eventually(10, has_one_binlog):
+            sys.exit("FAILED: the server keeps its binlogs")
         if not eventually(10, lambda: not runs(pid)):
             sys.exit(f"FAILED: the node goes on after {statements}")
         took = time.time() - since
-        for attempt in ("at once", "at its next start"):
+        for attempt in ("at its next start",) if is_away else ("at once", "at its next start"):
+            if is_away:
+                started = subprocess.run(sandbox, capture_output=True, text=True, timeout=60)
+                assert started.returncode, f"{statements} were not noticed: {started.stdout}"
             with open(log) as file:
                 last = re.sub("\x1b[^m]*m", "", file.readlines()[-1])
             assert "committed what did not come through this node" in last and named in last, (attempt, last)
@@ -191,8 +214,8 @@ def fatal(box, *sandbox):
         expect_equal()
 
 
-def reported():
-    """Or it is only reported."""
+def reported(box, *sandbox):
+    """Or it is only reported, once."""
     with server(1, autocommit=True) as connection:
         run(connection, "CREATE DATABASE behind", "CREATE TABLE behind.t (id INT)", "CREATE USER behind")
         run(connection, "INSERT INTO behind.t VALUES (1)")
@@ -203,6 +226,13 @@ def reported():
     print(f"   reported: {last}")
     with node(1, autocommit=True) as connection:
         run(connection, "INSERT INTO behind.t VALUES (2)")
+    for commits in (2, 0):
+        kill(f"{box}/node1/trireme.pid")
+        with server(1, autocommit=True) as connection:
+            for _ in range(commits):
+                run(connection, "INSERT INTO behind.t VALUES (3)")
+        start_again(sandbox)
+        assert status(1)["backdoor_commits"] == commits, status(1)
 
 
 PARTS = {"refused": refused, "no_events": no_events, "fatal": fatal, "reported": reported}

@@ -16,7 +16,7 @@ promise() {
   drive $port fatal "$BOX" "${SANDBOX[@]}"
   stop_sandbox
   start_sandbox $port --nodes 1 --backdoor-commits reported "$@" >/dev/null
-  drive $port reported
+  drive $port reported "$BOX" "${SANDBOX[@]}"
   stop_sandbox
 }
 on_both_servers

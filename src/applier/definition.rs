@@ -71,7 +71,8 @@ impl Applier {
                 let steps = steps.get(done..).unwrap_or_default();
                 let run = async {
                     let rest = session.run_steps(steps).await?;
-                    let ended = Note::has_run(&mut session.connection, seqno, &rest);
+                    let ended =
+                        Note::has_run(&mut session.connection, &self.backdoor, seqno, &rest);
                     ended.await.map_err(Failure::of_statement)
                 };
                 tokio::select! {
@@ -119,7 +120,7 @@ impl Applier {
                 self.backdoor.defines(connection.id(), effect.end);
                 return Ok(Some(done));
             }
-            Note::has_not_run(connection).await?;
+            Note::has_not_run(connection, &self.backdoor).await?;
         }
         let own = connection.id();
         Note::write(connection, &self.backdoor, (seqno, id), own).await?;

@@ -9,10 +9,17 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Connection, ConnectionError, Row};
+use tokio::sync::watch;
+
+use super::{
+    Connection, ConnectionError, Row,
+    bookmark::{self, hex},
+    end_of_binlog,
+};
 use crate::{
     binlog::{Direct, Event, Kind, Place, Query, TableMap, Xid},
     config::Server,
+    id::NodeId,
     sql::{Class, Dialect},
 };
 
@@ -47,8 +54,13 @@ impl fmt::Display for BackdoorCommit {
 }
 
 /// Tells backdoor commits from what came through the node.
-#[derive(Debug, Default)]
-pub struct Backdoor(Mutex<Known>);
+#[derive(Debug)]
+pub struct Backdoor {
+    node: NodeId,
+    known: Mutex<Known>,
+    /// How far the binlog was judged.
+    read: watch::Sender<Option<Place>>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -67,6 +79,35 @@ struct Defining {
 }
 
 impl Backdoor {
+    pub(super) fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            known: Mutex::default(),
+            read: watch::Sender::new(None),
+        }
+    }
+
+    /// All up to here is judged.
+    pub(super) fn has_read(&self, place: &Place) {
+        self.read.send_replace(Some(place.clone()));
+    }
+
+    /// The statement that has a later start of the node go on reading at the present end of the binlog, once that is
+    /// read. What was defined before is not taken for a backdoor commit then, though nobody knows whose it was.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub(super) async fn bookmark(&self, own: &mut Connection) -> Result<String, ConnectionError> {
+        let end = end_of_binlog(own).await?;
+        let mut read = self.read.subscribe();
+        let is_there = |read: &Option<Place>| read.as_ref().is_some_and(|at| !end.is_after(at));
+        let _ = read
+            .wait_for(is_there)
+            .await
+            .expect("the sender is in self");
+        Ok(bookmark::set(self.node, &end))
+    }
+
     /// A connection is about to run a definition, which will be logged after `from`.
     pub fn defines(&self, connection: u32, from: Place) {
         self.lock().definitions.push(Defining {
@@ -113,7 +154,7 @@ impl Backdoor {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,7 +178,8 @@ impl Known {
     }
 }
 
-/// Writes down that there is one, for later starts of the node.
+/// Writes down that there is one, for later starts of the node. Whoever removes that has compared all that was
+/// committed until then.
 ///
 /// # Errors
 /// The server cannot be reached.
@@ -146,11 +188,6 @@ pub(super) async fn record(
     commit: &BackdoorCommit,
 ) -> Result<(), ConnectionError> {
     let BackdoorCommit { place, what } = commit;
-    let hex = |text: &str| {
-        text.bytes()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
     let sql = format!(
         "INSERT INTO trireme_private.backdoor_commit (file, place, what) \
         VALUES (X'{}', {}, X'{}')",
@@ -159,7 +196,8 @@ pub(super) async fn record(
         hex(what)
     );
     let mut own = Connection::open(server).await?;
-    own.run_unlogged(&[sql]).await
+    own.run_unlogged(&["BEGIN", &sql, bookmark::REMOVE, "COMMIT"])
+        .await
 }
 
 /// What has been written down, and not removed since.
@@ -283,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_is_no_definition_is_a_backdoor_commit_unless_it_changes_nothing() {
-        let backdoor = Backdoor::default();
+        let backdoor = Backdoor::new(1.into());
         for (direct, expected) in [
             (statement(3, "FLUSH TABLES"), None),
             (statement(3, "DROP TEMPORARY TABLE t"), None),
@@ -313,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_definition_is_of_its_connection_from_its_start_to_its_end() {
-        let backdoor = Backdoor::default();
+        let backdoor = Backdoor::new(1.into());
         let drop = |connection| statement(connection, "DROP TABLE t");
         backdoor.defines(3, place(10));
         backdoor.defines(4, place(50));
@@ -350,7 +388,7 @@ mod tests {
             assert_eq!(shown(text.as_bytes()), expected);
         }
         let text = format!("DROP TABLE {}", "é".repeat(1000));
-        let shown = verdict(&Backdoor::default(), &statement(3, &text), 9).unwrap();
+        let shown = verdict(&Backdoor::new(1.into()), &statement(3, &text), 9).unwrap();
         assert_eq!(
             shown.chars().count(),
             "a statement of connection 3: ".len() + SHOWN

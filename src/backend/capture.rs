@@ -10,23 +10,26 @@ use std::{
 
 use tokio::{
     sync::{oneshot, watch},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tracing::{error, info, warn};
 
 use super::{
     Backdoor, BackdoorCommit, Connection, ConnectionError, Defined, Dump, Note, PrepareError,
-    backdoor, dump::AtTheEnd, end_of_binlog, prepare, prepare::roll_back_forsaken,
+    backdoor, bookmark, dump::AtTheEnd, end_of_binlog, prepare, prepare::roll_back_forsaken,
 };
 use crate::{
-    binlog::{self, CaptureError, Event, Group, Groups, Kind, Refusal, TableMap, Xid},
+    binlog::{self, CaptureError, Event, Group, Groups, Kind, Place, Refusal, TableMap, Xid},
     config::{AutoIncrement, BackdoorPolicy, Cluster, Server},
-    id::TransactionId,
+    id::{NodeId, TransactionId},
     sql::Dialect,
 };
 
 /// Between two attempts to use the server.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// How old a bookmark may get while there is something to read.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(10);
 
 /// The schema that each node has for itself.
 const SCHEMA: &str = "trireme";
@@ -48,6 +51,7 @@ pub type Captured = Result<Changes, Refusal>;
 pub struct Captures {
     waiting: Mutex<Waiting>,
     problem: watch::Sender<Option<String>>,
+    node: NodeId,
     policy: BackdoorPolicy,
     auto_increment: Option<AutoIncrement>,
     /// What the server commits that did not come through the node.
@@ -59,13 +63,14 @@ type Waiting = HashMap<TransactionId, oneshot::Sender<Captured>>;
 
 impl Captures {
     /// Nothing is handed over yet.
-    pub fn new(cluster: &Cluster) -> Self {
+    pub fn new(cluster: &Cluster, node: NodeId) -> Self {
         Self {
+            node,
             waiting: Mutex::default(),
             problem: watch::Sender::new(Some("connecting to its server".to_owned())),
             policy: cluster.backdoor_commits,
             auto_increment: cluster.auto_increment(),
-            backdoor: Arc::default(),
+            backdoor: Arc::new(Backdoor::new(node)),
             defined: RwLock::default(),
         }
     }
@@ -114,6 +119,24 @@ impl Captures {
         defined.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tells of a backdoor commit that is met in the binlog, which is read up to `read`.
+    ///
+    /// # Errors
+    /// The node must not go on.
+    async fn meet(
+        &self,
+        server: &Server,
+        commit: &BackdoorCommit,
+        read: &Place,
+    ) -> Result<(), CaptureFailure> {
+        if self.policy == BackdoorPolicy::Fatal {
+            backdoor::record(server, commit).await?;
+        } else {
+            bookmark::save(server, self.node, read).await?;
+        }
+        self.report(commit)
+    }
+
     /// Tells of a backdoor commit.
     ///
     /// # Errors
@@ -126,6 +149,14 @@ impl Captures {
                 self.backdoor.count(commit.clone());
                 Ok(())
             }
+        }
+    }
+
+    /// All up to here is read; from `end` on the node can serve clients.
+    fn read(&self, place: &Place, end: &Place) {
+        self.backdoor.has_read(place);
+        if !end.is_after(place) && self.problem.send_replace(None).is_some() {
+            info!(%place, "reading the server's binlog");
         }
     }
 
@@ -251,19 +282,25 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
     if let Some(note) = Note::read(&mut connection).await? {
         captures.backdoor.defines(note.connection, note.place);
     }
-    let mut groups = Groups::from(end_of_binlog(&mut connection).await?);
+    let end = end_of_binlog(&mut connection).await?;
+    let (from, lost) = bookmark::find(&mut connection, captures.node, end.clone()).await?;
+    if let Some(lost) = lost {
+        captures.meet(server, &lost, &from).await?;
+    }
+    let mut saved = (Instant::now(), from.clone());
+    bookmark::save(server, captures.node, &from).await?;
+    let mut groups = Groups::from(from);
     // No other reader of this server has this id.
     let reader = rand::random();
     let mut dump = Dump::start(connection, groups.place(), reader, AtTheEnd::Wait).await?;
     loop {
         let event = dump.event().await?;
-        if captures.problem.send_replace(None).is_some() {
-            info!(place = %groups.place(), "reading the server's binlog");
-        }
-        let Some(group) = groups.take(event)? else {
+        let group = groups.take(event)?;
+        let place = groups.place();
+        let Some(group) = group else {
+            captures.read(place, &end);
             continue;
         };
-        let place = groups.place();
         let commit = match group {
             Group::Decided => None,
             Group::Direct(direct) => captures.backdoor.judge(&direct, place, dialect),
@@ -281,10 +318,12 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
             },
         };
         if let Some(commit) = commit {
-            if captures.policy == BackdoorPolicy::Fatal {
-                backdoor::record(server, &commit).await?;
-            }
-            captures.report(&commit)?;
+            captures.meet(server, &commit, place).await?;
+        }
+        captures.read(place, &end);
+        if saved.0.elapsed() > BOOKMARK_PERIOD && saved.1 != *place {
+            bookmark::save(server, captures.node, place).await?;
+            saved = (Instant::now(), place.clone());
         }
     }
 }

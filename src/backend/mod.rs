@@ -2,6 +2,7 @@
 
 mod backdoor;
 mod blockers;
+mod bookmark;
 mod capture;
 mod connection;
 mod defined;

@@ -96,18 +96,20 @@ impl Note {
         Ok(Some(note))
     }
 
-    /// The definition has run: the position is moved past it, and the note removed. `rest` is what it
-    /// had left to do, in the same transaction.
+    /// The definition has run: the position is moved past it, the bookmark as well, and the note removed. `rest` is
+    /// what it had left to do, in the same transaction.
     ///
     /// # Errors
     /// The connection fails, or the server refuses the rest.
     pub async fn has_run(
         own: &mut Connection,
+        backdoor: &Backdoor,
         seqno: Seqno,
         rest: &[String],
     ) -> Result<(), ConnectionError> {
         let moved = position::update(seqno);
-        let end = [&moved, REMOVE, "COMMIT"];
+        let bookmark = backdoor.bookmark(own).await?;
+        let end = [&moved, &bookmark, REMOVE, "COMMIT"];
         let rest = rest.iter().map(String::as_str);
         let all: Vec<_> = ["BEGIN"].into_iter().chain(rest).chain(end).collect();
         restore_durability(own).await?;
@@ -118,12 +120,17 @@ impl Note {
     ///
     /// # Errors
     /// The connection fails.
-    pub async fn has_not_run(own: &mut Connection) -> Result<(), ConnectionError> {
+    pub async fn has_not_run(
+        own: &mut Connection,
+        backdoor: &Backdoor,
+    ) -> Result<(), ConnectionError> {
         if own.is_mariadb() {
             system_tables::restore(own).await?;
         }
+        let bookmark = backdoor.bookmark(own).await?;
         restore_durability(own).await?;
-        own.run_unlogged(&[REMOVE]).await
+        own.run_unlogged(&["BEGIN", &bookmark, REMOVE, "COMMIT"])
+            .await
     }
 
     /// Ends the connection that runs the definition, and waits until it has ended.

@@ -12,7 +12,7 @@ pub struct Place {
 
 impl Place {
     /// What a file starts with, before its first event.
-    const MAGIC_BYTES: u64 = 4;
+    pub const MAGIC_BYTES: u64 = 4;
 
     /// Whether the server has written what comes here after what comes there.
     pub fn is_after(&self, other: &Self) -> bool {

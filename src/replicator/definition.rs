@@ -183,10 +183,11 @@ impl Replicator {
     pub(super) async fn noted(&self, seqno: Seqno, has_run: bool) {
         retry("the end of a definition cannot be noted", async || {
             let mut own = Connection::open(&self.server).await?;
+            let backdoor = &self.captures.backdoor;
             if has_run {
-                Note::has_run(&mut own, seqno, &[]).await
+                Note::has_run(&mut own, backdoor, seqno, &[]).await
             } else {
-                Note::has_not_run(&mut own).await
+                Note::has_not_run(&mut own, backdoor).await
             }
         })
         .await;

@@ -1,0 +1,118 @@
+//! The bookmark: how far of its server's binlog a node has read. From there it goes on at its next start, and
+//! sees what was committed while it did not run.
+
+use super::{BackdoorCommit, Connection, ConnectionError};
+use crate::{binlog::Place, config::Server, id::NodeId};
+
+/// The statement that sets the bookmark of a node.
+pub(super) fn set(node: NodeId, place: &Place) -> String {
+    let Place { file, position } = place;
+    format!(
+        "REPLACE INTO trireme_private.bookmark VALUES (0, '{node}', X'{}', {position})",
+        hex(file)
+    )
+}
+
+/// The statement that removes it: the next start reads from the end of the binlog that there is then.
+pub(super) const REMOVE: &str = "DELETE FROM trireme_private.bookmark";
+
+/// Sets the bookmark.
+///
+/// # Errors
+/// The server cannot be reached.
+pub(super) async fn save(
+    server: &Server,
+    node: NodeId,
+    place: &Place,
+) -> Result<(), ConnectionError> {
+    let mut own = Connection::open(server).await?;
+    own.run_unlogged(&[set(node, place)]).await
+}
+
+/// Where a node is to go on reading; with what it cannot read any more, if there is something. A server that has
+/// not met the node, or is a copy of another node's, is read from its present `end` on.
+///
+/// # Errors
+/// The connection fails.
+pub(super) async fn find(
+    own: &mut Connection,
+    node: NodeId,
+    end: Place,
+) -> Result<(Place, Option<BackdoorCommit>), ConnectionError> {
+    let sql = format!("SELECT file, place FROM trireme_private.bookmark WHERE node = '{node}'");
+    let rows = own.query(&sql).await?;
+    let Some(row) = rows.first() else {
+        return Ok((end, None));
+    };
+    let place = row.text(0).zip(row.text(1)).and_then(|(file, position)| {
+        Some(Place {
+            file: file.to_owned(),
+            position: position.parse().ok()?,
+        })
+    });
+    let place = place.ok_or(ConnectionError::Malformed("a bookmark"))?;
+    let rows = own.query("SHOW BINARY LOGS").await?;
+    let mut files = Vec::new();
+    for row in &rows {
+        let file = row.text(0).zip(row.text(1));
+        let file = file.and_then(|(name, bytes)| Some((name.to_owned(), bytes.parse().ok()?)));
+        files.push(file.ok_or(ConnectionError::Malformed("a list of binlogs"))?);
+    }
+    Ok(go_on(place, &files, end))
+}
+
+/// Where to go on that has come to `place`, in binlogs of these names and sizes. A crash may have taken the end
+/// of the last one that there was then.
+fn go_on(place: Place, files: &[(String, u64)], end: Place) -> (Place, Option<BackdoorCommit>) {
+    let start_of = |at: usize| {
+        files.get(at).map_or(end, |(file, _)| Place {
+            file: file.clone(),
+            position: Place::MAGIC_BYTES,
+        })
+    };
+    match files.iter().position(|(file, _)| *file == place.file) {
+        Some(at) if place.position > files[at].1 => (start_of(at + 1), None),
+        Some(_) => (place, None),
+        None => {
+            let what = "what may have been committed since, in a binlog that is not there any more";
+            let lost = BackdoorCommit {
+                what: what.to_owned(),
+                place,
+            };
+            (start_of(0), Some(lost))
+        }
+    }
+}
+
+/// Text as a hexadecimal literal has it.
+pub(super) fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(file: &str, position: u64) -> Place {
+        Place {
+            file: file.to_owned(),
+            position,
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_where_it_was_or_with_what_a_crash_has_left() {
+        let files = [("b.1".to_owned(), 100), ("b.2".to_owned(), 50)];
+        let end = place("b.2", 50);
+        for (from, expected, is_lost) in [
+            (place("b.1", 60), place("b.1", 60), false),
+            (place("b.1", 100), place("b.1", 100), false),
+            (place("b.1", 101), place("b.2", 4), false),
+            (place("b.2", 51), end.clone(), false),
+            (place("b.0", 60), place("b.1", 4), true),
+        ] {
+            let (found, lost) = go_on(from.clone(), &files, end.clone());
+            assert_eq!((&found, lost.is_some()), (&expected, is_lost), "{from}");
+        }
+    }
+}
