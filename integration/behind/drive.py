@@ -171,8 +171,10 @@ def fatal(box, *sandbox):
     does when the node was not there to see it."""
     make_tables()
     log, pid_file = f"{box}/node3/trireme.log", f"{box}/node3/trireme.pid"
+    mariadb = "MariaDB" in run(node(1), "SELECT VERSION()")[0][0]
+    emptied = ("RESET MASTER" if mariadb else "RESET BINARY LOGS AND GTIDS", "binlog that is not there", "DO 1")
     for is_away, (statements, named, undo) in (
-        *((False, backdoor) for backdoor in BACKDOOR),
+        *((False, backdoor) for backdoor in (*BACKDOOR, emptied)),
         *((True, backdoor) for backdoor in (*BACKDOOR, LOST)),
     ):
         statements = (statements,) if isinstance(statements, str) else statements

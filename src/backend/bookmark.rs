@@ -4,6 +4,9 @@
 use super::{BackdoorCommit, Connection, ConnectionError};
 use crate::{binlog::Place, config::Server, id::NodeId};
 
+/// Beyond this no reader can begin. What makes a file so long is its last group.
+const FAR: u64 = u32::MAX as u64;
+
 /// The statement that sets the bookmark of a node.
 pub(super) fn set(node: NodeId, place: &Place) -> String {
     let Place { file, position } = place;
@@ -61,6 +64,15 @@ pub(super) async fn find(
     Ok(go_on(place, &files, end))
 }
 
+/// What cannot be read any more from `place` on.
+pub(super) fn unreadable(place: Place) -> BackdoorCommit {
+    let what = "what may have been committed since, in a binlog that is not there any more";
+    BackdoorCommit {
+        what: what.to_owned(),
+        place,
+    }
+}
+
 /// Where to go on that has come to `place`, in binlogs of these names and sizes. A crash may have taken the end
 /// of the last one that there was then.
 fn go_on(place: Place, files: &[(String, u64)], end: Place) -> (Place, Option<BackdoorCommit>) {
@@ -71,16 +83,9 @@ fn go_on(place: Place, files: &[(String, u64)], end: Place) -> (Place, Option<Ba
         })
     };
     match files.iter().position(|(file, _)| *file == place.file) {
-        Some(at) if place.position > files[at].1 => (start_of(at + 1), None),
+        Some(at) if place.position > files[at].1.min(FAR) => (start_of(at + 1), None),
         Some(_) => (place, None),
-        None => {
-            let what = "what may have been committed since, in a binlog that is not there any more";
-            let lost = BackdoorCommit {
-                what: what.to_owned(),
-                place,
-            };
-            (start_of(0), Some(lost))
-        }
+        None => (start_of(0), Some(unreadable(place))),
     }
 }
 
@@ -102,13 +107,15 @@ mod tests {
 
     #[test]
     fn reading_goes_on_where_it_was_or_with_what_a_crash_has_left() {
-        let files = [("b.1".to_owned(), 100), ("b.2".to_owned(), 50)];
-        let end = place("b.2", 50);
+        let files = [("b.1", 100), ("b.2", 1 << 33), ("b.3", 50)];
+        let files = files.map(|(file, bytes)| (file.to_owned(), bytes));
+        let end = place("b.3", 50);
         for (from, expected, is_lost) in [
             (place("b.1", 60), place("b.1", 60), false),
             (place("b.1", 100), place("b.1", 100), false),
             (place("b.1", 101), place("b.2", 4), false),
-            (place("b.2", 51), end.clone(), false),
+            (place("b.2", 1 << 33), place("b.3", 4), false),
+            (place("b.3", 51), end.clone(), false),
             (place("b.0", 60), place("b.1", 4), true),
         ] {
             let (found, lost) = go_on(from.clone(), &files, end.clone());

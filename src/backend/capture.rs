@@ -16,7 +16,10 @@ use tracing::{error, info, warn};
 
 use super::{
     Backdoor, BackdoorCommit, Connection, ConnectionError, Defined, Dump, Note, PrepareError,
-    backdoor, bookmark, dump::AtTheEnd, end_of_binlog, prepare, prepare::roll_back_forsaken,
+    backdoor, bookmark,
+    dump::{AtTheEnd, Sent},
+    end_of_binlog, prepare,
+    prepare::roll_back_forsaken,
 };
 use crate::{
     binlog::{self, CaptureError, Event, Group, Groups, Kind, Place, Refusal, TableMap, Xid},
@@ -27,6 +30,9 @@ use crate::{
 
 /// Between two attempts to use the server.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// How long a server may say nothing, and is not taken for one that hangs.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How old a bookmark may get while there is something to read.
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(10);
@@ -51,6 +57,8 @@ pub type Captured = Result<Changes, Refusal>;
 pub struct Captures {
     waiting: Mutex<Waiting>,
     problem: watch::Sender<Option<String>>,
+    /// When the server said something last, after it was followed.
+    heard: Mutex<Option<Instant>>,
     node: NodeId,
     policy: BackdoorPolicy,
     auto_increment: Option<AutoIncrement>,
@@ -68,6 +76,7 @@ impl Captures {
             node,
             waiting: Mutex::default(),
             problem: watch::Sender::new(Some("connecting to its server".to_owned())),
+            heard: Mutex::default(),
             policy: cluster.backdoor_commits,
             auto_increment: cluster.auto_increment(),
             backdoor: Arc::new(Backdoor::new(node)),
@@ -89,6 +98,16 @@ impl Captures {
     /// Why nothing is handed over now, if so.
     pub fn problem(&self) -> Option<String> {
         self.problem.borrow().clone()
+    }
+
+    /// That the server has been silent for long, if so: it hangs, or cannot be reached.
+    pub fn silence(&self) -> Option<String> {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let silence = heard?.elapsed();
+        (silence > PATIENCE).then(|| {
+            let seconds = silence.as_secs();
+            format!("its server has said nothing for {seconds} s; see what keeps it from working")
+        })
     }
 
     /// Waits until the server is prepared and its binlog is followed.
@@ -154,6 +173,7 @@ impl Captures {
 
     /// All up to here is read; from `end` on the node can serve clients.
     fn read(&self, place: &Place, end: &Place) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.backdoor.has_read(place);
         if !end.is_after(place) && self.problem.send_replace(None).is_some() {
             info!(%place, "reading the server's binlog");
@@ -287,24 +307,24 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
     if let Some(lost) = lost {
         captures.meet(server, &lost, &from).await?;
     }
-    let mut saved = (Instant::now(), from.clone());
     bookmark::save(server, captures.node, &from).await?;
+    let mut saved = (Instant::now(), from.clone());
     let mut groups = Groups::from(from);
     // No other reader of this server has this id.
     let reader = rand::random();
     let mut dump = Dump::start(connection, groups.place(), reader, AtTheEnd::Wait).await?;
+    let mut own = Connection::open(server).await?;
     loop {
-        let event = dump.event().await?;
-        let group = groups.take(event)?;
-        let place = groups.place();
-        let Some(group) = group else {
-            captures.read(place, &end);
-            continue;
+        let sent = dump.next().await?;
+        let (group, is_all) = match sent {
+            Sent::Event(event) => (groups.take(event)?, false),
+            Sent::Heartbeat => (None, true),
         };
+        let place = groups.place();
         let commit = match group {
-            Group::Decided => None,
-            Group::Direct(direct) => captures.backdoor.judge(&direct, place, dialect),
-            Group::Prepared { xid, rows } => match own_name(&xid) {
+            None | Some(Group::Decided) => None,
+            Some(Group::Direct(direct)) => captures.backdoor.judge(&direct, place, dialect),
+            Some(Group::Prepared { xid, rows }) => match own_name(&xid) {
                 Some(id) => {
                     let format = groups.format().expect("no group comes before it");
                     let changes = rows.map(|rows| Changes {
@@ -319,6 +339,14 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
         };
         if let Some(commit) = commit {
             captures.meet(server, &commit, place).await?;
+        }
+        if is_all {
+            let end = end_of_binlog(&mut own).await?;
+            if place.is_after(&end) {
+                let lost = bookmark::unreadable(place.clone());
+                captures.meet(server, &lost, &end).await?;
+                return Err(ConnectionError::Emptied.into());
+            }
         }
         captures.read(place, &end);
         if saved.0.elapsed() > BOOKMARK_PERIOD && saved.1 != *place {

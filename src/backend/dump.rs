@@ -1,12 +1,20 @@
 //! The server's binlog, as it sends it to its replicas.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{Connection, ConnectionError};
-use crate::{binlog::Place, protocol::command::Command};
+use crate::{
+    binlog::{Kind, Place},
+    protocol::command::Command,
+};
+
+/// How often a server that has sent all of its binlog is to say that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// `BINLOG_SEND_ANNOTATE_ROWS_EVENT`: without it MariaDB leaves those events out, and nobody could
-/// tell that from a gap. MySQL does not know the flag.
+/// tell that from a gap. To MySQL the flag asks for newer heartbeats, `USE_HEARTBEAT_EVENT_V2`.
 const SEND_ANNOTATE_ROWS: u16 = 2;
 
 /// `BINLOG_DUMP_NON_BLOCK`: the server ends where its binlog does.
@@ -48,6 +56,14 @@ pub enum AtTheEnd {
     Stop,
 }
 
+/// What a server sends.
+#[derive(Debug)]
+pub enum Sent {
+    Event(Bytes),
+    /// It has sent all of its binlog.
+    Heartbeat,
+}
+
 /// A connection on which the server sends its binlog, event by event.
 #[derive(Debug)]
 pub struct Dump(Connection);
@@ -70,9 +86,13 @@ impl Dump {
         };
         // That the reader knows of checksums, in the words of either family and age; and of every
         // event of MariaDB's, whose place others would take.
-        let knows = "SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32', \
-                     @mariadb_slave_capability = 4";
-        connection.query(knows).await?;
+        let heartbeat = HEARTBEAT.as_nanos();
+        let knows = format!(
+            "SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32', \
+            @mariadb_slave_capability = 4, @master_heartbeat_period = {heartbeat}, \
+            @source_heartbeat_period = {heartbeat}"
+        );
+        connection.query(&knows).await?;
         let position = u32::try_from(place.position);
         let position = position.map_err(|_| ConnectionError::Far(place.clone()))?;
         // | 4 position | 2 flags | 4 server id | … file |
@@ -88,17 +108,21 @@ impl Dump {
         Ok(Self(connection))
     }
 
-    /// The next event, once it is there.
+    /// What comes next, once it is there.
     ///
     /// Not safe to drop while it waits: a part of the event would be lost.
     ///
     /// # Errors
     /// The connection fails, or the server cannot go on.
-    pub async fn event(&mut self) -> Result<Bytes, ConnectionError> {
+    pub async fn next(&mut self) -> Result<Sent, ConnectionError> {
         let mut packet = self.0.receive().await?;
         if packet.first() != Some(&0) {
             return Err(ConnectionError::Malformed("a packet of its binlog"));
         }
-        Ok(packet.split_off(1))
+        let event = packet.split_off(1);
+        Ok(match Kind::of(&event) {
+            Some(Kind::HEARTBEAT | Kind::HEARTBEAT_V2) => Sent::Heartbeat,
+            _ => Sent::Event(event),
+        })
     }
 }

@@ -56,4 +56,6 @@ pub enum ConnectionError {
         "a server cannot be asked for its binlog from {0} on, beyond 4 GiB; run FLUSH BINARY LOGS"
     )]
     Far(Place),
+    #[error("its binlog was emptied, and not all of it was read")]
+    Emptied,
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::{
     Backdoor, Connection, ConnectionError, Dump, Kill,
-    dump::{AtTheEnd, NO_SUCH_BINLOG},
+    dump::{AtTheEnd, NO_SUCH_BINLOG, Sent},
     end_of_binlog, position, system_tables,
 };
 use crate::{
@@ -161,13 +161,14 @@ impl Note {
         let mut dump = Dump::start(own, &self.place, rand::random(), AtTheEnd::Stop).await?;
         let mut events = Vec::new();
         while *groups.place() != end || groups.format().is_none() {
-            let event = dump.event().await.map_err(|error| match error {
+            let sent = dump.next().await.map_err(|error| match error {
                 ConnectionError::Server {
                     number: NO_SUCH_BINLOG,
                     message,
                 } => NoteError::Lost(message),
                 error => error.into(),
             })?;
+            let Sent::Event(event) = sent else { continue };
             match groups.take(event)? {
                 Some(Group::Direct(direct)) if direct.is_of(self.connection) => {
                     events.extend(direct.events?)

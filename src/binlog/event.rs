@@ -46,6 +46,8 @@ impl Kind {
     pub const XID: Self = Self(16);
     pub const TABLE_MAP: Self = Self(19);
     pub const INCIDENT: Self = Self(26);
+    /// Not in the binlog: that the server is there, and has no more of it.
+    pub const HEARTBEAT: Self = Self(27);
     pub const IGNORABLE: Self = Self(28);
     pub const ROWS_QUERY: Self = Self(29);
     pub const GTID: Self = Self(33);
@@ -54,11 +56,17 @@ impl Kind {
     pub const XA_PREPARE: Self = Self(38);
     pub const PARTIAL_UPDATE_ROWS: Self = Self(39);
     pub const TRANSACTION_PAYLOAD: Self = Self(40);
+    pub const HEARTBEAT_V2: Self = Self(41);
     pub const GTID_TAGGED: Self = Self(42);
     pub const MARIADB_ANNOTATE_ROWS: Self = Self(160);
     pub const MARIADB_BINLOG_CHECKPOINT: Self = Self(161);
     pub const MARIADB_GTID: Self = Self(162);
     pub const MARIADB_GTID_LIST: Self = Self(163);
+
+    /// The kind of an event that has not been looked at yet, if these bytes are one.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        bytes.get(KIND).copied().map(Self)
+    }
 
     /// Rows that were written, changed or removed, in either version of the event.
     pub fn is_rows(self) -> bool {

@@ -105,7 +105,8 @@ impl<L: ReplicatedLog> Source<L> {
     async fn problem(&self) -> Option<String> {
         let (_, log) = self.cluster.as_ref()?;
         let captures = self.captures.as_ref();
-        if let Some(problem) = captures.and_then(|captures| captures.problem()) {
+        let problem = |captures: &Arc<Captures>| captures.problem().or_else(|| captures.silence());
+        if let Some(problem) = captures.and_then(problem) {
             return Some(problem);
         }
         if log.view().members.is_empty() {
