@@ -11,27 +11,33 @@ check() {
   if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); printf 'FAILED: %s\n' "$*"; fi
   printf -- '-- after %d s\n' $((SECONDS - since))
 }
-# begin COMMAND…: runs one command beside the others; `end NAME` waits for it, gives its output and its verdict.
-begin() { "$@" >"$SCRATCH/beside" 2>&1 & PIDS=($!); }
+declare -A BESIDE
+# begin NAME COMMAND…: runs a command beside the others; `end NAME` waits for it, gives its output and its verdict.
+begin() {
+  "${@:2}" >"$SCRATCH/$1.log" 2>&1 &
+  BESIDE[$1]=$!
+  PIDS+=($!)
+}
 end() {
   local code=0
-  wait "${PIDS[0]}" || code=$?
-  PIDS=()
-  cat "$SCRATCH/beside"
+  wait "${BESIDE[$1]}" || code=$?
+  cat "$SCRATCH/$1.log"
   return $code
 }
 
-begin bash integration/prepare.sh
+begin prepare bash integration/prepare.sh
 check cargo fmt --check
 check cargo clippy --locked --all-targets -- -D warnings
 check cargo test --locked
 check end prepare
 promise() { timeout 300 bash "integration/$1/run.sh"; }
-# These two take long and are not in a hurry. Where speed or idleness is measured nothing may run beside.
-begin promise definition
+# These take long and are not in a hurry. Where speed or idleness is measured nothing may run beside.
+begin definition promise definition
+begin slow promise slow
 for name in behind bursts capture commit crash; do check promise $name; done
+check end slow
 check end definition
-begin promise nemesis
+begin nemesis promise nemesis
 for name in drivers fidelity log minority relay strangers traps; do check promise $name; done
 check end nemesis
 for name in priority retention sandbox load; do check promise $name; done

@@ -44,6 +44,11 @@ impl Deliveries {
         }
     }
 
+    /// All up to here has been given, as far as it is not the log's own.
+    pub fn reached(&self) -> u64 {
+        self.next - 1
+    }
+
     /// Waits for the next entry. Dropping the future loses none.
     ///
     /// # Errors

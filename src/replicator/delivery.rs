@@ -66,6 +66,7 @@ impl Replicator {
                 Err(failure) => failure,
             },
             never = self.show_life() => match never {},
+            never = self.watch_lag() => match never {},
         }
     }
 
@@ -92,7 +93,13 @@ impl Replicator {
         };
         let mut looks = looks();
         loop {
-            let delivered = if delivery.batch.is_none() {
+            let delivered = if let Some(delivered) = deliveries.next().now_or_never() {
+                delivered
+            } else if delivery.batch.is_some() {
+                delivery.apply().await?;
+                continue;
+            } else {
+                self.lag.reach(deliveries.reached());
                 tokio::select! {
                     biased;
                     delivered = deliveries.next() => delivered,
@@ -101,11 +108,6 @@ impl Replicator {
                         continue;
                     }
                 }
-            } else if let Some(delivered) = deliveries.next().now_or_never() {
-                delivered
-            } else {
-                delivery.apply().await?;
-                continue;
             };
             let delivered = delivered.map_err(|error| unreadable(error, self.seen()))?;
             delivery.take(delivered).await?;
@@ -224,6 +226,7 @@ impl Delivery<'_> {
     /// Has the session whose definition is next run it, if it is here.
     async fn define(&mut self, seqno: Seqno, id: TransactionId) -> Result<(), ReplicationFailure> {
         self.defining = Some(self.replicator.schemas.defining());
+        self.replicator.lag.suspend(true);
         let (node, incarnation) = self.replicator.log.identity();
         if (id.node, id.incarnation) != (node, incarnation) {
             return Ok(());
@@ -270,6 +273,7 @@ impl Delivery<'_> {
         self.replicator.refresh().await;
         self.defining = None;
         self.replicator.has_applied(seqno);
+        self.replicator.lag.suspend(false);
         let mut state = self.replicator.lock();
         // A session that has gone does not want to know.
         if let Some(claiming) = state.claims.remove(&id) {

@@ -6,6 +6,7 @@ mod definition;
 mod delivery;
 mod entry;
 mod fence;
+mod lag;
 mod order;
 mod prepared;
 mod recovery;
@@ -45,6 +46,7 @@ use definition::Claiming;
 pub use entry::take_bodies;
 use entry::{Entry, small_body};
 pub use entry::{Malformed, TooLarge};
+use lag::Lag;
 use order::Order;
 pub use prepared::{Held, Prepared};
 pub use seat::Seat;
@@ -68,6 +70,7 @@ pub struct Replicator {
     /// Follows what the applier has committed.
     applied: watch::Sender<Seqno>,
     startup: Startup,
+    lag: Lag,
 }
 
 #[derive(Default)]
@@ -219,12 +222,18 @@ impl Replicator {
             state: Mutex::default(),
             applied: watch::Sender::default(),
             startup: Startup::new(),
+            lag: Lag::default(),
         }
     }
 
     /// Why no client can be served now, if so.
     pub fn problem(&self) -> Option<String> {
         self.startup.problem()
+    }
+
+    /// That clients should go elsewhere, since this node's server does not keep up, if so.
+    pub fn lag(&self) -> Option<String> {
+        self.lag.problem()
     }
 
     /// All up to here is committed on this node's server, or about to be.
@@ -370,6 +379,7 @@ impl Replicator {
     /// The server has all up to here.
     fn has_applied(&self, seqno: Seqno) {
         self.lock().order.applied(seqno);
+        self.lag.reach(seqno.0);
         self.applied.send_replace(seqno);
     }
 

@@ -127,7 +127,8 @@ impl<L: ReplicatedLog> Source<L> {
                 format!("catching up: it has delivered {delivered} of {index} log entries");
             return Some(problem);
         }
-        self.replicator.as_ref()?.problem()
+        let replicator = self.replicator.as_ref()?;
+        replicator.problem().or_else(|| replicator.lag())
     }
 }
 
