@@ -14,7 +14,7 @@ use std::{env, io::Write, time::Duration};
 
 use anyhow::{Context, bail};
 use trireme::{
-    backend::{AtTheEnd, Connection, Dump, end_of_binlog},
+    backend::{AtTheEnd, Connection, Dump, Sent, end_of_binlog},
     binlog::{Event, Group, Groups},
     config::{Password, Server},
 };
@@ -40,7 +40,10 @@ async fn main() -> anyhow::Result<()> {
     writeln!(out, "from {} {}", place.file, place.position)?;
     let mut groups = Groups::from(place);
     loop {
-        match groups.take(dump.event().await?)? {
+        let Sent::Event(event) = dump.next().await? else {
+            continue;
+        };
+        match groups.take(event)? {
             None => {}
             Some(Group::Decided) => writeln!(out, "decided")?,
             Some(Group::Direct(_)) => writeln!(out, "direct")?,

@@ -15,11 +15,8 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    Backdoor, BackdoorCommit, Connection, ConnectionError, Defined, Dump, Note, PrepareError,
-    backdoor, bookmark,
-    dump::{AtTheEnd, Sent},
-    end_of_binlog, prepare,
-    prepare::roll_back_forsaken,
+    AtTheEnd, Backdoor, BackdoorCommit, Connection, ConnectionError, Defined, Dump, Note,
+    PrepareError, Sent, backdoor, bookmark, end_of_binlog, prepare, prepare::roll_back_forsaken,
 };
 use crate::{
     binlog::{self, CaptureError, Event, Group, Groups, Kind, Place, Refusal, TableMap, Xid},

@@ -30,7 +30,7 @@ pub use blockers::{Blockers, Kill, Watch};
 pub use capture::{CaptureFailure, Captured, Captures, Changes, Expected, capture, unreachable};
 pub use connection::{Connection, Row};
 pub use defined::Defined;
-pub use dump::{AtTheEnd, Dump, end_of_binlog};
+pub use dump::{AtTheEnd, Dump, Sent, end_of_binlog};
 pub use functions::Functions;
 pub use note::{Effect, Note, NoteError};
 pub use prepare::{PrepareError, prepare};

@@ -9,8 +9,7 @@ use std::{fmt, time::Duration};
 use tokio::time::sleep;
 
 use super::{
-    Backdoor, Connection, ConnectionError, Dump, Kill,
-    dump::{AtTheEnd, NO_SUCH_BINLOG, Sent},
+    AtTheEnd, Backdoor, Connection, ConnectionError, Dump, Kill, Sent, dump::NO_SUCH_BINLOG,
     end_of_binlog, position, system_tables,
 };
 use crate::{
