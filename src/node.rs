@@ -164,7 +164,6 @@ async fn ended(member: Option<&Member>) -> End {
 /// What a node of a cluster has that one alone has not.
 struct Member {
     name: String,
-    server: Server,
     log: Arc<Engine>,
     captures: Arc<Captures>,
     replicator: Arc<Replicator>,
@@ -175,11 +174,10 @@ impl Member {
     async fn start(cluster: &Cluster, server: &Server) -> anyhow::Result<Self> {
         let engine = Engine::start(cluster.clone(), rand::random::<u64>().into()).await?;
         let log = Arc::new(engine);
-        let captures = Arc::new(Captures::new(cluster, log.identity().0));
+        let captures = Arc::new(Captures::new(server.clone(), cluster, log.identity().0));
         let schemas = Arc::new(Schemas::new(server.clone()));
         let replicator = Arc::new(Replicator::new(
             log.clone(),
-            server.clone(),
             captures.clone(),
             schemas.clone(),
         ));
@@ -193,7 +191,6 @@ impl Member {
         ));
         Ok(Self {
             name: cluster.name.clone(),
-            server: server.clone(),
             log,
             captures,
             replicator,
@@ -212,7 +209,7 @@ impl Member {
             reason = self.log.failed() => {
                 End::Failed(format!("the replicated log has failed: {reason}"))
             }
-            failure = backend::capture(&self.server, &self.captures) => match failure {
+            failure = backend::capture(&self.captures) => match failure {
                 CaptureFailure::ServerLost(_) => End::StartOver(failure.to_string()),
                 _ => End::Failed(failure.to_string()),
             },

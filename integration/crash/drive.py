@@ -1,13 +1,16 @@
 """Kills nodes and servers under load: see run.sh."""
 
+import pathlib
 import re
+import subprocess
 import sys
 import threading
 import time
 
 import pymysql
 
-from cluster import NODES, PORT, at_once, define, expect_equal, health, kill, node, run, server, start_again, status
+from link import Link
+from cluster import NODES, PORT, at_once, define, expect_equal, health, kill, node, pid_of, run, server, start_again, status
 
 CANNOT_SERVE, UNDECIDED, DEADLOCK = 1047, 1180, 1213
 LOST = (2003, 2006, 2013, 0)
@@ -179,5 +182,65 @@ def catching_up(box, *sandbox):
     print(f"a node that was away has told while it caught up: {progress}")
 
 
-PARTS = {"one": one, "all": all_at_once, "catching_up": catching_up}
+def unnoticed(box, *sandbox):
+    """A server starts anew, without what it had not written down, before its node is told that it was gone: the
+    connection on which the node reads its binlog is just silent."""
+    victim, pid_file = 3, f"{box}/node3/trireme.pid"
+    link = Link(PORT + 300 + victim)
+    with open(f"{box}/node{victim}/trireme.toml") as file:
+        configuration = file.read().replace(f":{PORT + 300 + victim}", f":{link.port}")
+    with open(linked := f"{box}/linked.toml", "w") as file:
+        file.write(configuration)
+    load = Load([victim])
+    kill(pid_file)
+    server_pid = f"{box}/node{victim}/server.pid"
+    with open(f"/proc/{pid_of(server_pid)}/cmdline") as file:
+        command = file.read().split("\0")[:-1]
+    with open(f"{box}/node{victim}/trireme.log", "a") as log:
+        running = subprocess.Popen((sandbox[0], "run", "--config", linked), stdout=log, stderr=log)
+
+    def crasher():
+        try:
+            expect_health(victim, 200)
+            time.sleep(2)
+            link.lose()
+            kill(server_pid)
+            # A killed MySQL leaves its number here, which may be another process's by now.
+            pathlib.Path(f"{box}/node{victim}/server.sock.lock").unlink(missing_ok=True)
+            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            expect_server(victim)
+            time.sleep(2)
+            link.tell()
+            time.sleep(1)
+            expect_health(victim, 200)
+        finally:
+            load.over.set()
+
+    at_once(RECOVERY, crasher, *(client for at, client in enumerate(load.clients()) if NODES[at % 3] != victim))
+    load.judge()
+    kill(pid_file)
+    running.wait()
+    start_again(sandbox)
+    print(f"a server was killed and started among {len(load.acknowledged)} commits, before its node noticed: nothing is lost")
+
+
+def expect_server(number):
+    deadline = time.monotonic() + RECOVERY
+    while time.monotonic() < deadline:
+        try:
+            return server(number).close()
+        except pymysql.err.OperationalError:
+            time.sleep(0.05)
+    raise RuntimeError(f"server {number} does not start")
+
+
+def expect_health(number, code):
+    deadline = time.monotonic() + RECOVERY
+    while (health(number) or (None,))[0] != code:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"node {number} says {health(number)}")
+        time.sleep(0.05)
+
+
+PARTS = {"one": one, "all": all_at_once, "catching_up": catching_up, "unnoticed": unnoticed}
 PARTS[sys.argv[2]](*sys.argv[3:])

@@ -15,6 +15,7 @@ promise() {
     drive $port one $processes follower "$BOX" "${SANDBOX[@]}"
   done
   drive $port catching_up "$BOX" "${SANDBOX[@]}"
+  drive $port unnoticed "$BOX" "${SANDBOX[@]}"
   drive $port all "${ROUNDS:-3}" "$BOX" "${SANDBOX[@]}"
   stop_sandbox
 }

@@ -60,7 +60,7 @@ impl Applier {
         let mut obstacles = Obstacles::new(clear);
         loop {
             let attempt = async {
-                let mut session = Session::plain(&self.server).await?;
+                let mut session = Session::plain(&self.run).await?;
                 let Some(done) = self.begin(&mut session, seqno, id).await? else {
                     return Ok(());
                 };
@@ -112,8 +112,8 @@ impl Applier {
         if let Some(note) = Note::read(connection).await?
             && note.seqno == seqno
         {
-            note.end_connection(&self.server).await?;
-            let effect = note.effect(&self.server).await?;
+            note.end_connection(&self.run).await?;
+            let effect = note.effect(&self.run).await?;
             let done = steps(&effect.events).len();
             if done > 0 && !effect.is_in_doubt {
                 // A new note would not know of them.

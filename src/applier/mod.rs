@@ -10,9 +10,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use crate::{
-    backend::{Backdoor, Blockers, Connection, ConnectionError, Watch, position},
+    backend::{Backdoor, Blockers, Connection, ConnectionError, ServerRun, Watch, position},
     binlog::{Event, EventError},
-    config::Server,
     id::Seqno,
     write_set::WriteSet,
 };
@@ -134,7 +133,7 @@ pub struct Obstacle {
 /// Applies batches over a connection of its own.
 #[derive(Debug)]
 pub struct Applier {
-    server: Server,
+    run: Arc<ServerRun>,
     blockers: Arc<Blockers>,
     backdoor: Arc<Backdoor>,
     session: Option<Session>,
@@ -149,9 +148,9 @@ struct Session {
 }
 
 impl Applier {
-    pub fn new(server: Server, blockers: Arc<Blockers>, backdoor: Arc<Backdoor>) -> Self {
+    pub fn new(run: Arc<ServerRun>, blockers: Arc<Blockers>, backdoor: Arc<Backdoor>) -> Self {
         Self {
-            server,
+            run,
             blockers,
             backdoor,
             session: None,
@@ -208,7 +207,7 @@ impl Applier {
         obstacles: &mut Obstacles<impl Fn(Obstacle)>,
     ) -> Result<(), ConnectionError> {
         if self.session.is_none() {
-            let (session, position) = Session::open(&self.server).await?;
+            let (session, position) = Session::open(&self.run).await?;
             self.session = Some(session);
             // The connection that was lost may have committed.
             if position >= last {
@@ -295,8 +294,8 @@ impl Known {
 
 impl Session {
     /// Opens a session; gives the saved position as well.
-    async fn open(server: &Server) -> Result<(Self, Seqno), ConnectionError> {
-        let mut session = Self::plain(server).await?;
+    async fn open(run: &ServerRun) -> Result<(Self, Seqno), ConnectionError> {
+        let mut session = Self::plain(run).await?;
         let Self { connection, .. } = &mut session;
         // Without autocommit it would leave a transaction open.
         let position = position::read(connection).await?.position;
@@ -307,9 +306,9 @@ impl Session {
     }
 
     /// Opens a session with the settings of every other one.
-    async fn plain(server: &Server) -> Result<Self, ConnectionError> {
+    async fn plain(run: &ServerRun) -> Result<Self, ConnectionError> {
         Ok(Self {
-            connection: Connection::open_for_large_packets(server).await?,
+            connection: run.open_for_large_packets().await?,
             format: Bytes::new(),
         })
     }

@@ -16,7 +16,8 @@ use tracing::{error, info, warn};
 
 use super::{
     AtTheEnd, Backdoor, BackdoorCommit, Connection, ConnectionError, Defined, Dump, Note,
-    PrepareError, Sent, backdoor, bookmark, end_of_binlog, prepare, prepare::roll_back_forsaken,
+    PrepareError, Sent, ServerRun, backdoor, bookmark, end_of_binlog, prepare,
+    prepare::roll_back_forsaken,
 };
 use crate::{
     binlog::{self, CaptureError, Event, Group, Groups, Kind, Place, Refusal, TableMap, Xid},
@@ -56,6 +57,8 @@ pub struct Captures {
     problem: watch::Sender<Option<String>>,
     /// When the server said something last, after it was followed.
     heard: Mutex<Option<Instant>>,
+    /// Everybody who connects to the server for more than a look does so with this.
+    pub run: Arc<ServerRun>,
     node: NodeId,
     policy: BackdoorPolicy,
     auto_increment: Option<AutoIncrement>,
@@ -68,8 +71,9 @@ type Waiting = HashMap<TransactionId, oneshot::Sender<Captured>>;
 
 impl Captures {
     /// Nothing is handed over yet.
-    pub fn new(cluster: &Cluster, node: NodeId) -> Self {
+    pub fn new(server: Server, cluster: &Cluster, node: NodeId) -> Self {
         Self {
+            run: Arc::new(ServerRun::new(server)),
             node,
             waiting: Mutex::default(),
             problem: watch::Sender::new(Some("connecting to its server".to_owned())),
@@ -118,9 +122,8 @@ impl Captures {
     ///
     /// # Errors
     /// The server cannot be reached with the node's account.
-    pub async fn refresh(&self, server: &Server) -> Result<(), ConnectionError> {
-        self.read_defined(&mut Connection::open(server).await?)
-            .await
+    pub async fn refresh(&self) -> Result<(), ConnectionError> {
+        self.read_defined(&mut self.run.open().await?).await
     }
 
     async fn read_defined(&self, connection: &mut Connection) -> Result<(), ConnectionError> {
@@ -139,12 +142,8 @@ impl Captures {
     ///
     /// # Errors
     /// The node must not go on.
-    async fn meet(
-        &self,
-        server: &Server,
-        commit: &BackdoorCommit,
-        read: &Place,
-    ) -> Result<(), CaptureFailure> {
+    async fn meet(&self, commit: &BackdoorCommit, read: &Place) -> Result<(), CaptureFailure> {
+        let server = self.run.server();
         if self.policy == BackdoorPolicy::Fatal {
             backdoor::record(server, commit).await?;
         } else {
@@ -168,9 +167,27 @@ impl Captures {
         }
     }
 
+    /// The server has said something.
+    fn hear(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// The binlog, read up to `place`, has no more to read. A server says so, too, whose binlog was emptied.
+    ///
+    /// # Errors
+    /// That is so, or the connection fails.
+    async fn expect_end(&self, place: &Place, own: &mut Connection) -> Result<(), CaptureFailure> {
+        let end = end_of_binlog(own).await?;
+        if !place.is_after(&end) {
+            return Ok(());
+        }
+        self.meet(&bookmark::unreadable(place.clone()), &end)
+            .await?;
+        Err(ConnectionError::Emptied.into())
+    }
+
     /// All up to here is read; from `end` on the node can serve clients.
     fn read(&self, place: &Place, end: &Place) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.backdoor.has_read(place);
         if !end.is_after(place) && self.problem.send_replace(None).is_some() {
             info!(%place, "reading the server's binlog");
@@ -255,9 +272,10 @@ impl From<PrepareError> for CaptureFailure {
 ///
 /// # Errors
 /// It ends only when the server is lost, or nothing can be captured any more.
-pub async fn capture(server: &Server, captures: &Captures) -> CaptureFailure {
+pub async fn capture(captures: &Captures) -> CaptureFailure {
+    let server = captures.run.server();
     loop {
-        let Err(failure) = follow(server, captures).await;
+        let Err(failure) = follow(captures).await;
         let error = match failure {
             CaptureFailure::ServerLost(error) if captures.problem().is_some() => error,
             failure => return failure,
@@ -287,7 +305,8 @@ pub fn unreachable(server: &Server, error: &impl fmt::Display) -> String {
     )
 }
 
-async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, CaptureFailure> {
+async fn follow(captures: &Captures) -> Result<Infallible, CaptureFailure> {
+    let server = captures.run.server();
     let mut connection = Connection::open(server).await?;
     prepare(&mut connection, captures.auto_increment).await?;
     captures.read_defined(&mut connection).await?;
@@ -302,20 +321,25 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
     let end = end_of_binlog(&mut connection).await?;
     let (from, lost) = bookmark::find(&mut connection, captures.node, end.clone()).await?;
     if let Some(lost) = lost {
-        captures.meet(server, &lost, &from).await?;
+        captures.meet(&lost, &from).await?;
     }
     bookmark::save(server, captures.node, &from).await?;
     let mut saved = (Instant::now(), from.clone());
     let mut groups = Groups::from(from);
     // No other reader of this server has this id.
     let reader = rand::random();
+    captures.run.follow(&mut connection).await?;
     let mut dump = Dump::start(connection, groups.place(), reader, AtTheEnd::Wait).await?;
     let mut own = Connection::open(server).await?;
     loop {
         let sent = dump.next().await?;
-        let (group, is_all) = match sent {
-            Sent::Event(event) => (groups.take(event)?, false),
-            Sent::Heartbeat => (None, true),
+        captures.hear();
+        let group = match sent {
+            Sent::Event(event) => groups.take(event)?,
+            Sent::Heartbeat => {
+                captures.expect_end(groups.place(), &mut own).await?;
+                None
+            }
         };
         let place = groups.place();
         let commit = match group {
@@ -335,16 +359,11 @@ async fn follow(server: &Server, captures: &Captures) -> Result<Infallible, Capt
             },
         };
         if let Some(commit) = commit {
-            captures.meet(server, &commit, place).await?;
+            captures.meet(&commit, place).await?;
         }
-        if is_all {
-            let end = end_of_binlog(&mut own).await?;
-            if place.is_after(&end) {
-                let lost = bookmark::unreadable(place.clone());
-                captures.meet(server, &lost, &end).await?;
-                return Err(ConnectionError::Emptied.into());
-            }
-        }
+        let Some(place) = groups.boundary() else {
+            continue;
+        };
         captures.read(place, &end);
         if saved.0.elapsed() > BOOKMARK_PERIOD && saved.1 != *place {
             bookmark::save(server, captures.node, place).await?;

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::Server,
     id::Family,
+    net::connect,
     protocol::{
         command::Command,
         error, handshake, lenenc,
@@ -66,8 +67,7 @@ impl Connection {
     }
 
     async fn log_in(server: &Server) -> Result<Self, ConnectionError> {
-        let socket = TcpStream::connect(&server.address).await?;
-        socket.set_nodelay(true)?;
+        let socket = connect(&server.address).await?;
         let mut connection = Self {
             socket: BufReader::new(socket),
             sequence: 0,

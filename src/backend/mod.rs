@@ -13,6 +13,7 @@ mod note;
 mod pool;
 pub mod position;
 mod prepare;
+mod run;
 mod schema;
 mod slots;
 mod system_tables;
@@ -34,6 +35,7 @@ pub use dump::{AtTheEnd, Dump, Sent, end_of_binlog};
 pub use functions::Functions;
 pub use note::{Effect, Note, NoteError};
 pub use prepare::{PrepareError, prepare};
+pub use run::ServerRun;
 pub use schema::{Defining, NoKeys, Schemas};
 pub use slots::{Slot, Slots};
 pub use unreplicated::{Unreplicable, Unreplicated, Verdict};
@@ -58,4 +60,7 @@ pub enum ConnectionError {
     Far(Place),
     #[error("its binlog was emptied, and not all of it was read")]
     Emptied,
+    /// See [`ServerRun`].
+    #[error("the server has started anew")]
+    StartedAnew,
 }

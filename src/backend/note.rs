@@ -9,12 +9,11 @@ use std::{fmt, time::Duration};
 use tokio::time::sleep;
 
 use super::{
-    AtTheEnd, Backdoor, Connection, ConnectionError, Dump, Kill, Sent, dump::NO_SUCH_BINLOG,
-    end_of_binlog, position, system_tables,
+    AtTheEnd, Backdoor, Connection, ConnectionError, Dump, Kill, Sent, ServerRun,
+    dump::NO_SUCH_BINLOG, end_of_binlog, position, system_tables,
 };
 use crate::{
     binlog::{CaptureError, Event, Group, Groups, Kind, Place, Query, Refusal},
-    config::Server,
     id::{Seqno, TransactionId},
     sql::{self, Dialect},
 };
@@ -136,9 +135,9 @@ impl Note {
     ///
     /// # Errors
     /// The server cannot be reached.
-    pub async fn end_connection(&self, server: &Server) -> Result<(), ConnectionError> {
+    pub async fn end_connection(&self, run: &ServerRun) -> Result<(), ConnectionError> {
         let Self { connection, .. } = *self;
-        let mut own = Connection::open(server).await?;
+        let mut own = run.open().await?;
         let alive = format!("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = {connection}");
         while !own.query(&alive).await?.is_empty() {
             // It may have ended meanwhile.
@@ -152,8 +151,8 @@ impl Note {
     ///
     /// # Errors
     /// The server cannot be reached, or its binlog not be read.
-    pub async fn effect(&self, server: &Server) -> Result<Effect, NoteError> {
-        let mut own = Connection::open(server).await?;
+    pub async fn effect(&self, run: &ServerRun) -> Result<Effect, NoteError> {
+        let mut own = run.open().await?;
         let dialect = Dialect::of(own.version().as_bytes());
         let end = end_of_binlog(&mut own).await?;
         let mut groups = Groups::from(self.place.clone());

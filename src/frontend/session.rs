@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     backend::unreachable,
-    config::Config,
+    config::{Config, Server},
+    net,
     protocol::{
         auth::{self, Dialogue},
         capability::Capabilities,
@@ -96,13 +97,12 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option
 }
 
 async fn connect(config: &Config) -> Result<TcpStream, ConnectError> {
-    let server = timeout(
-        config.server.connect_timeout,
-        TcpStream::connect(&config.server.address),
-    )
-    .await??;
-    server.set_nodelay(true)?;
-    Ok(server)
+    let Server {
+        address,
+        connect_timeout,
+        ..
+    } = &config.server;
+    Ok(timeout(*connect_timeout, net::connect(address)).await??)
 }
 
 /// Refuses a client for which there is no session.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     applier::Obstacles,
-    backend::{Connection, Effect, Note, NoteError},
+    backend::{Effect, Note, NoteError},
     binlog::{Kind, Query},
     consensus::{ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
@@ -117,7 +117,7 @@ impl Replicator {
             progress,
         } = claiming;
         let (note, is_mariadb) = retry("a definition cannot be noted", async || {
-            let mut own = Connection::open(&self.server).await?;
+            let mut own = self.captures.run.open().await?;
             let backdoor = &self.captures.backdoor;
             let note = Note::write(&mut own, backdoor, (seqno, id), *connection).await?;
             Ok((note, own.is_mariadb()))
@@ -142,7 +142,10 @@ impl Replicator {
 
     pub(super) async fn end_connection(&self, note: &Note) {
         let failure = "cannot see whether a definition still runs";
-        retry(failure, async || note.end_connection(&self.server).await).await;
+        retry(failure, async || {
+            note.end_connection(&self.captures.run).await
+        })
+        .await;
     }
 
     /// What a definition that is over has done, as the others are to be told, and as it was logged.
@@ -155,7 +158,7 @@ impl Replicator {
     ) -> Result<(Entry, Effect), ReplicationFailure> {
         let Note { seqno, id, .. } = *note;
         let effect = loop {
-            match note.effect(&self.server).await {
+            match note.effect(&self.captures.run).await {
                 Ok(effect) => {
                     let backdoor = &self.captures.backdoor;
                     backdoor.has_defined(note.connection, &effect.end);
@@ -182,7 +185,7 @@ impl Replicator {
     /// The definition at `seqno` is over on the server, with or without an effect.
     pub(super) async fn noted(&self, seqno: Seqno, has_run: bool) {
         retry("the end of a definition cannot be noted", async || {
-            let mut own = Connection::open(&self.server).await?;
+            let mut own = self.captures.run.open().await?;
             let backdoor = &self.captures.backdoor;
             if has_run {
                 Note::has_run(&mut own, backdoor, seqno, &[]).await
@@ -216,11 +219,8 @@ impl Replicator {
 
     /// Reads anew what may have been defined otherwise.
     pub(super) async fn refresh(&self) {
-        let Self {
-            captures, server, ..
-        } = self;
         let failure = "what is defined cannot be read";
-        retry(failure, async || captures.refresh(server).await).await;
+        retry(failure, async || self.captures.refresh().await).await;
     }
 }
 

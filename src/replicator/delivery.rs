@@ -84,7 +84,7 @@ impl Replicator {
             own: None,
             silence: Silence::default(),
             applier: Applier::new(
-                self.server.clone(),
+                self.captures.run.clone(),
                 self.blockers.clone(),
                 self.captures.backdoor.clone(),
             ),
@@ -183,7 +183,7 @@ impl Delivery<'_> {
         }
         if seqno == self.recovered.end {
             self.apply().await?;
-            save(&self.replicator.server, seqno).await;
+            save(&self.replicator.captures.run, seqno).await;
             self.replicator.startup.begin(Stage::Level, seqno);
             info!("the node has what its cluster has");
         }
@@ -219,7 +219,7 @@ impl Delivery<'_> {
     /// from now on has seen the fence, and does not wait until that is saved.
     async fn pass(&self, fence: Seqno) {
         self.replicator.has_applied(fence);
-        save_fence(&self.replicator.server, fence).await;
+        save_fence(&self.replicator.captures.run, fence).await;
         self.replicator.log.release(fence.0).await;
     }
 
@@ -329,7 +329,8 @@ impl Delivery<'_> {
         // A session that has gone drops its turn.
         let _ = answer.send(Outcome::Commit(Turn(done)));
         if is_done.await.is_err()
-            && decide(&self.replicator.server, &held, Decision::Commit).await == Decision::RollBack
+            && decide(&self.replicator.captures.run, &held, Decision::Commit).await
+                == Decision::RollBack
         {
             return Err(ReplicationFailure::PreparedLost { id: held.id, seqno });
         }

@@ -34,7 +34,6 @@ use tracing::{debug, warn};
 use crate::{
     applier::ApplyError,
     backend::{Blockers, Captures, Changes, ConnectionError, Schemas},
-    config::Server,
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Family, Seqno, TransactionId},
     write_set::{Key, WriteSet},
@@ -62,7 +61,6 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Joins the sessions of a node with the order of the log.
 pub struct Replicator {
     log: Arc<Engine>,
-    server: Server,
     captures: Arc<Captures>,
     schemas: Arc<Schemas>,
     blockers: Arc<Blockers>,
@@ -207,18 +205,12 @@ pub enum ReplicationFailure {
 }
 
 impl Replicator {
-    pub fn new(
-        log: Arc<Engine>,
-        server: Server,
-        captures: Arc<Captures>,
-        schemas: Arc<Schemas>,
-    ) -> Self {
+    pub fn new(log: Arc<Engine>, captures: Arc<Captures>, schemas: Arc<Schemas>) -> Self {
         Self {
             log,
+            blockers: Arc::new(Blockers::new(captures.run.server().clone())),
             captures,
             schemas,
-            blockers: Arc::new(Blockers::new(server.clone())),
-            server,
             state: Mutex::default(),
             applied: watch::Sender::default(),
             startup: Startup::new(),
@@ -255,7 +247,7 @@ impl Replicator {
 
     /// Takes in a transaction that its session is about to prepare.
     pub fn prepare(&self, held: Held) -> Prepared {
-        Prepared::new(held, self.server.clone())
+        Prepared::new(held, self.captures.run.clone())
     }
 
     /// Has a prepared transaction ordered.

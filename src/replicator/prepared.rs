@@ -12,8 +12,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    backend::{Connection, ConnectionError, Slot, position},
-    config::Server,
+    backend::{ConnectionError, ServerRun, Slot, position},
     id::TransactionId,
 };
 
@@ -49,14 +48,14 @@ pub(super) enum Decision {
 #[derive(Debug)]
 pub struct Prepared {
     held: Option<Held>,
-    server: Server,
+    run: Arc<ServerRun>,
 }
 
 impl Prepared {
-    pub(super) fn new(held: Held, server: Server) -> Self {
+    pub(super) fn new(held: Held, run: Arc<ServerRun>) -> Self {
         Self {
             held: Some(held),
-            server,
+            run,
         }
     }
 
@@ -73,10 +72,10 @@ impl Prepared {
 impl Drop for Prepared {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            let server = self.server.clone();
+            let run = self.run.clone();
             // Without a runtime the node is stopping; its next start rolls back.
             if let Ok(runtime) = Handle::try_current() {
-                runtime.spawn(async move { decide(&server, &held, Decision::RollBack).await });
+                runtime.spawn(async move { decide(&run, &held, Decision::RollBack).await });
             }
         }
     }
@@ -84,10 +83,10 @@ impl Drop for Prepared {
 
 /// Decides a transaction whose session has gone, when its connection has; gives what has become of
 /// it. It may not be what was wanted: a server that crashed can have lost what was prepared.
-pub(super) async fn decide(server: &Server, held: &Held, wanted: Decision) -> Decision {
+pub(super) async fn decide(run: &ServerRun, held: &Held, wanted: Decision) -> Decision {
     let since = Instant::now();
     loop {
-        match attempt(server, held, wanted, since.elapsed() > PATIENCE).await {
+        match attempt(run, held, wanted, since.elapsed() > PATIENCE).await {
             Ok(Some(decision)) => {
                 info!(transaction = %held.id, ?decision, "decided what a session has left");
                 return decision;
@@ -102,7 +101,7 @@ pub(super) async fn decide(server: &Server, held: &Held, wanted: Decision) -> De
 }
 
 async fn attempt(
-    server: &Server,
+    run: &ServerRun,
     held: &Held,
     wanted: Decision,
     is_late: bool,
@@ -112,7 +111,7 @@ async fn attempt(
         connection,
         slot,
     } = held;
-    let mut own = Connection::open(server).await?;
+    let mut own = run.open().await?;
     let holder = format!("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = {connection}");
     if !is_late && !own.query(&holder).await?.is_empty() {
         return Ok(None);

@@ -15,10 +15,9 @@ use super::{
 };
 use crate::{
     backend::{
-        Connection, ConnectionError, Note,
+        ConnectionError, Note, ServerRun,
         position::{self, Marks, Saved},
     },
-    config::Server,
     consensus::{Deliveries, Engine, ProposeError, ReplicatedLog},
     id::{Family, Seqno, TransactionId},
 };
@@ -92,16 +91,16 @@ impl Found {
 /// # Errors
 /// The log cannot be read, or is not that of this server.
 pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, ReplicationFailure> {
-    let Replicator { log, server, .. } = &**replicator;
+    let Replicator { log, captures, .. } = &**replicator;
     let noted = noted(replicator).await?;
     let family = retry("the server cannot be reached", async || {
-        Ok(Connection::open(server).await?.family())
+        Ok(captures.run.open().await?.family())
     })
     .await;
     let end = announce(log, family).await;
     replicator.startup.begin(Stage::Reading, end);
     let (saved, marks) = retry("the saved position cannot be read", async || {
-        read(server).await
+        read(&captures.run).await
     })
     .await;
     let Saved { position, fence } = saved;
@@ -248,10 +247,10 @@ pub(super) enum Ran {
 /// Tells the others what a definition of this node has done, if it was in the midst of one. It must
 /// be told before the node announces its start, since that ends every claim.
 async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, ReplicationFailure> {
-    let Replicator { log, server, .. } = &**replicator;
+    let Replicator { log, captures, .. } = &**replicator;
     let (node, _) = log.identity();
     let note = retry("the note of a definition cannot be read", async || {
-        Note::read(&mut Connection::open(server).await?).await
+        Note::read(&mut captures.run.open().await?).await
     })
     .await;
     let Some(note) = note.filter(|note| note.id.node == node) else {
@@ -291,16 +290,16 @@ async fn announce(log: &Engine, family: Family) -> Seqno {
     }
 }
 
-async fn read(server: &Server) -> Result<(Saved, Marks), ConnectionError> {
-    let mut connection = Connection::open(server).await?;
+async fn read(run: &ServerRun) -> Result<(Saved, Marks), ConnectionError> {
+    let mut connection = run.open().await?;
     let saved = position::read(&mut connection).await?;
     Ok((saved, position::marks(&mut connection).await?))
 }
 
 /// All up to here is on the server. From here on the marks that are there are not needed to know that.
-pub(super) async fn save(server: &Server, position: Seqno) {
+pub(super) async fn save(run: &ServerRun, position: Seqno) {
     retry(UNSAVED, async || {
-        let mut connection = Connection::open(server).await?;
+        let mut connection = run.open().await?;
         let update = position::update(position);
         connection.run_unlogged(&[update]).await
     })
@@ -308,9 +307,9 @@ pub(super) async fn save(server: &Server, position: Seqno) {
 }
 
 /// All up to this fence is on the server, and no crash takes it.
-pub(super) async fn save_fence(server: &Server, fence: Seqno) {
+pub(super) async fn save_fence(run: &ServerRun, fence: Seqno) {
     retry(UNSAVED, async || {
-        let mut connection = Connection::open(server).await?;
+        let mut connection = run.open().await?;
         position::pass(&mut connection, fence).await
     })
     .await;

@@ -13,11 +13,7 @@ use super::{
     Replicator,
     entry::{Entry, small_body},
 };
-use crate::{
-    backend::{Connection, ConnectionError},
-    consensus::ReplicatedLog,
-    id::TransactionId,
-};
+use crate::{backend::ConnectionError, consensus::ReplicatedLog, id::TransactionId};
 
 /// Between two signs of a node's life, and between two looks for one.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -47,7 +43,7 @@ impl Replicator {
     async fn server_answers(&self) -> bool {
         // A refusal is an answer: too many clients may be connected.
         matches!(
-            Connection::open(&self.server).await,
+            self.captures.run.open().await,
             Ok(_) | Err(ConnectionError::Server { .. })
         )
     }

@@ -170,6 +170,11 @@ impl Groups {
         &self.place
     }
 
+    /// The place, where a reader can begin as well: no group is open there.
+    pub fn boundary(&self) -> Option<&Place> {
+        self.open.is_none().then_some(&self.place)
+    }
+
     /// The event that says how the others are to be read, once it has come; the same for all servers
     /// that write them alike.
     pub fn format(&self) -> Option<&Event> {

@@ -89,9 +89,11 @@ fn a_prepared_transaction_is_its_rows() {
         }
         assert_eq!(log.query("SAVEPOINT `s`"), Ok(None));
         assert_eq!(log.query("XA END X'6e31',X'',1"), Ok(None));
+        assert_eq!(log.groups.boundary(), None);
         let group = log.write(Kind::XA_PREPARE, PREPARE).unwrap();
         assert_eq!(kinds(group), [19, 30, 30]);
-        assert_eq!(log.groups.place().position, log.end);
+        let boundary = log.groups.boundary();
+        assert_eq!(boundary.map(|place| place.position), Some(log.end));
     }
 }
 
