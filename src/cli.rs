@@ -1,7 +1,12 @@
 //! The command line: what `trireme --help` shows, and the way from it to a running node.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{
+    io::{ErrorKind, IsTerminal, Write, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -100,10 +105,16 @@ fn sandbox(options: sandbox::Options, action: Option<SandboxAction>) -> anyhow::
 
 fn status(address: &str, json: bool) -> anyhow::Result<ExitCode> {
     let status = Status::fetch(address)?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+    let shown = if json {
+        serde_json::to_string_pretty(&status)?
     } else {
-        println!("{status}");
+        status.to_string()
+    };
+    // Who reads it may have seen enough.
+    if let Err(error) = writeln!(stdout(), "{shown}")
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        return Err(error).context("cannot show the status");
     }
     Ok(match status.problem {
         None => ExitCode::SUCCESS,

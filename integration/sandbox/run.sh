@@ -81,6 +81,7 @@ END
   [ "$(refusals 'not a node')" = 1 ] && [ "$(refusals 'cluster .*another')" = 1 ] || fail "not logged once each: $(cat "$log")"
   [ "$(curl -s "http://127.0.0.1:$((port + 150))/health" -o /dev/null -w '%{http_code}')" != 200 ] || fail "the stranger is healthy"
   "$TRIREME" status 127.0.0.1:$((port + 101)) | grep -q 'last error .*refused' || fail "the status does not tell"
+  { sleep 0.5; "$TRIREME" status 127.0.0.1:$((port + 101)); } | true || fail "trireme status wants to be read to its end"
   all_level || fail "the cluster suffers"
 
   say "killing two nodes: the third has no majority and says so"

@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{
     binlog::{Direct, Event, Kind, Place, Query, TableMap, Xid},
-    config::Server,
     id::NodeId,
     sql::{Class, Dialect},
 };
@@ -182,9 +181,9 @@ impl Known {
 /// committed until then.
 ///
 /// # Errors
-/// The server cannot be reached.
+/// The connection fails.
 pub(super) async fn record(
-    server: &Server,
+    own: &mut Connection,
     commit: &BackdoorCommit,
 ) -> Result<(), ConnectionError> {
     let BackdoorCommit { place, what } = commit;
@@ -195,7 +194,6 @@ pub(super) async fn record(
         place.position,
         hex(what)
     );
-    let mut own = Connection::open(server).await?;
     own.run_unlogged(&["BEGIN", &sql, bookmark::REMOVE, "COMMIT"])
         .await
 }

@@ -2,7 +2,7 @@
 //! sees what was committed while it did not run.
 
 use super::{BackdoorCommit, Connection, ConnectionError};
-use crate::{binlog::Place, config::Server, id::NodeId};
+use crate::{binlog::Place, id::NodeId};
 
 /// Beyond this no reader can begin. What makes a file so long is its last group.
 const FAR: u64 = u32::MAX as u64;
@@ -22,13 +22,12 @@ pub(super) const REMOVE: &str = "DELETE FROM trireme_private.bookmark";
 /// Sets the bookmark.
 ///
 /// # Errors
-/// The server cannot be reached.
+/// The connection fails.
 pub(super) async fn save(
-    server: &Server,
+    own: &mut Connection,
     node: NodeId,
     place: &Place,
 ) -> Result<(), ConnectionError> {
-    let mut own = Connection::open(server).await?;
     own.run_unlogged(&[set(node, place)]).await
 }
 

@@ -142,12 +142,16 @@ impl Captures {
     ///
     /// # Errors
     /// The node must not go on.
-    async fn meet(&self, commit: &BackdoorCommit, read: &Place) -> Result<(), CaptureFailure> {
-        let server = self.run.server();
+    async fn meet(
+        &self,
+        own: &mut Connection,
+        commit: &BackdoorCommit,
+        read: &Place,
+    ) -> Result<(), CaptureFailure> {
         if self.policy == BackdoorPolicy::Fatal {
-            backdoor::record(server, commit).await?;
+            backdoor::record(own, commit).await?;
         } else {
-            bookmark::save(server, self.node, read).await?;
+            bookmark::save(own, self.node, read).await?;
         }
         self.report(commit)
     }
@@ -181,7 +185,7 @@ impl Captures {
         if !place.is_after(&end) {
             return Ok(());
         }
-        self.meet(&bookmark::unreadable(place.clone()), &end)
+        self.meet(own, &bookmark::unreadable(place.clone()), &end)
             .await?;
         Err(ConnectionError::Emptied.into())
     }
@@ -321,15 +325,16 @@ async fn follow(captures: &Captures) -> Result<Infallible, CaptureFailure> {
     let end = end_of_binlog(&mut connection).await?;
     let (from, lost) = bookmark::find(&mut connection, captures.node, end.clone()).await?;
     if let Some(lost) = lost {
-        captures.meet(&lost, &from).await?;
+        captures.meet(&mut connection, &lost, &from).await?;
     }
-    bookmark::save(server, captures.node, &from).await?;
+    bookmark::save(&mut connection, captures.node, &from).await?;
     let mut saved = (Instant::now(), from.clone());
     let mut groups = Groups::from(from);
     // No other reader of this server has this id.
     let reader = rand::random();
     captures.run.follow(&mut connection).await?;
     let mut dump = Dump::start(connection, groups.place(), reader, AtTheEnd::Wait).await?;
+    // Later there may be too many connections for another one.
     let mut own = Connection::open(server).await?;
     loop {
         let sent = dump.next().await?;
@@ -359,14 +364,14 @@ async fn follow(captures: &Captures) -> Result<Infallible, CaptureFailure> {
             },
         };
         if let Some(commit) = commit {
-            captures.meet(&commit, place).await?;
+            captures.meet(&mut own, &commit, place).await?;
         }
         let Some(place) = groups.boundary() else {
             continue;
         };
         captures.read(place, &end);
         if saved.0.elapsed() > BOOKMARK_PERIOD && saved.1 != *place {
-            bookmark::save(server, captures.node, place).await?;
+            bookmark::save(&mut own, captures.node, place).await?;
             saved = (Instant::now(), place.clone());
         }
     }
