@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
@@ -48,6 +49,7 @@ enum End {
 /// written, or the node must stop for the sake of the cluster's data.
 pub fn run(config: Config, last_error: &LastError) -> anyhow::Result<()> {
     let config = Arc::new(config);
+    allow_open_files();
     let told = told_to_stop()?;
     let clients = listen(config.listen, "client.listen")?;
     let http = listen(config.http_listen, "http.listen")?;
@@ -68,6 +70,15 @@ pub fn run(config: Config, last_error: &LastError) -> anyhow::Result<()> {
             }
             End::Failed(reason) => bail!(reason),
         }
+    }
+}
+
+/// Lets this process have as many open files as it may: each client takes two, and many systems give 1024.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current, ..limit }) {
+        warn!(%error, "cannot have as many open files as it may");
     }
 }
 
