@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use futures::FutureExt;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::{debug, info};
 
 use super::{
@@ -103,8 +103,9 @@ impl Replicator {
                 tokio::select! {
                     biased;
                     delivered = deliveries.next() => delivered,
-                    _ = looks.tick(), if delivery.claims.holder().is_some() => {
+                    _ = looks.tick(), if delivery.waits_for_others() => {
                         delivery.look_for_signs();
+                        delivery.look_for_fence();
                         continue;
                     }
                 }
@@ -116,6 +117,11 @@ impl Replicator {
 }
 
 impl Delivery<'_> {
+    /// Whether the log is to be looked after though nothing comes.
+    fn waits_for_others(&self) -> bool {
+        self.claims.holder().is_some() || self.fences.is_wanted()
+    }
+
     /// Has the claims of another node declared void if that has gone.
     fn look_for_signs(&mut self) {
         let log = &self.replicator.log;
@@ -139,20 +145,20 @@ impl Delivery<'_> {
                 self.effect(seqno, entry).await?;
             }
         }
-        if index > self.recovered.end.0 {
-            self.look_for_fence();
-        }
+        self.look_for_fence();
         Ok(())
     }
 
     /// Has the log get its next fence, if that is this node's to see to.
     fn look_for_fence(&mut self) {
         let log = &self.replicator.log;
-        if self.fences.is_due(self.assembly.has_parts())
+        let now = Instant::now();
+        if self.fences.is_due(now, self.assembly.has_parts())
             && self.claims.holder().is_none()
+            && self.replicator.startup.problem().is_none()
             && log.leads()
         {
-            self.fences.propose();
+            self.fences.propose(now);
             let family = self.recovered.family;
             let body = small_body(&Entry::Fence { family });
             let log = log.clone();

@@ -5,10 +5,17 @@
 //! fence is proposed again, and a write set that is larger than what lies between two of them would never
 //! come through: so one is not proposed among the parts of write sets, unless that has been so for long.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::entry::MAX_ENTRY_BYTES;
 
 /// A fence is proposed among parts when the last one is so far behind: several times what a write set can be.
 const PATIENCE_BYTES: u64 = 4 * MAX_ENTRY_BYTES as u64;
+
+/// What was proposed and has not come by then may have come to nothing, since somebody was defining something.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How far the last fence is behind.
 #[derive(Debug)]
@@ -17,8 +24,8 @@ pub(super) struct Fences {
     step: u64,
     /// Bytes that were delivered since the last one.
     since: u64,
-    /// How many it were when the next one was proposed; that may come to nothing.
-    asked: Option<u64>,
+    /// When the next one was proposed.
+    asked: Option<Instant>,
 }
 
 impl Fences {
@@ -40,18 +47,21 @@ impl Fences {
         *self = Self::new(self.step);
     }
 
-    /// Whether to propose a fence now, among the parts of write sets or not.
-    pub(super) fn is_due(&self, among_parts: bool) -> bool {
-        let at = match self.asked {
-            None => self.step,
-            Some(asked) => asked + self.step / 8,
-        };
-        self.since >= at && (!among_parts || self.since >= PATIENCE_BYTES)
+    /// Whether the next one is to stand as soon as it can.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.since >= self.step
+    }
+
+    /// Whether to propose one now, among the parts of write sets or not.
+    pub(super) fn is_due(&self, now: Instant, among_parts: bool) -> bool {
+        self.is_wanted()
+            && self.asked.is_none_or(|asked| now - asked >= PATIENCE)
+            && (!among_parts || self.since >= PATIENCE_BYTES)
     }
 
     /// One is proposed.
-    pub(super) fn propose(&mut self) {
-        self.asked = Some(self.since);
+    pub(super) fn propose(&mut self, now: Instant) {
+        self.asked = Some(now);
     }
 }
 
@@ -61,23 +71,25 @@ mod tests {
 
     #[test]
     fn fences_stand_a_step_apart_and_not_among_parts() {
+        let start = Instant::now();
         let mut fences = Fences::new(800);
-        for (bytes, among_parts, is_due) in [
-            (799, false, false),
-            (1, true, false),
-            (0, false, true),
-            (99, false, false), // the one that is proposed
-            (1, false, true),   // has come to nothing
-            (1 << 29, true, false),
-            (1 << 29, true, true),
+        for (bytes, milliseconds, among_parts, is_due) in [
+            (799, 0, false, false),
+            (1, 0, true, false),
+            (0, 0, false, true),
+            (9, 999, false, false), // the one that is proposed
+            (0, 1000, false, true), // has come to nothing
+            (1 << 29, 2000, true, false),
+            (1 << 29, 2000, true, true),
         ] {
+            let now = start + Duration::from_millis(milliseconds);
             fences.passed(bytes);
-            assert_eq!(fences.is_due(among_parts), is_due, "{fences:?}");
+            assert_eq!(fences.is_due(now, among_parts), is_due, "{fences:?}");
             if is_due {
-                fences.propose();
+                fences.propose(now);
             }
         }
         fences.stands();
-        assert!(!fences.is_due(false));
+        assert!(!fences.is_due(start + PATIENCE * 9, false));
     }
 }
