@@ -153,7 +153,7 @@ impl Delivery<'_> {
     fn look_for_fence(&mut self) {
         let log = &self.replicator.log;
         let now = Instant::now();
-        if self.fences.is_due(now, self.assembly.has_parts())
+        if self.fences.is_due(now, self.assembly.has_parts(now))
             && self.claims.holder().is_none()
             && self.replicator.startup.problem().is_none()
             && log.leads()

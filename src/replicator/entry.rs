@@ -8,10 +8,14 @@
 //! | … | a part: its [`PartHead`], in postcard's format |
 //! | … | and its share of the entry's bytes |
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::{
     consensus::MAX_BODY_BYTES,
@@ -123,14 +127,26 @@ fn encode(value: &impl Serialize, bytes: Vec<u8>) -> Vec<u8> {
     postcard::to_extend(value, bytes).expect("a vector takes all that is written to it")
 }
 
+/// An entry of which no part has come for so long is not waited for: its node may be gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which attempt to have an entry ordered it is.
+type Attempt = (TransactionId, u32);
+
 /// Entries of which not all parts were delivered.
 #[derive(Debug, Default)]
-pub(super) struct Assembly(HashMap<(TransactionId, u32), Parts>);
+pub(super) struct Assembly {
+    parts: HashMap<Attempt, Parts>,
+    /// What the last fence has cut: its later parts are of no use.
+    cut: HashSet<Attempt>,
+}
 
 #[derive(Debug)]
 struct Parts {
     shares: Vec<Option<Bytes>>,
     missing: usize,
+    /// When the last one came.
+    last: Instant,
 }
 
 impl Assembly {
@@ -151,13 +167,13 @@ impl Assembly {
             Entry::Started {
                 node, incarnation, ..
             } => {
-                self.0
+                self.parts
                     .retain(|(id, _), _| id.node != node || id.incarnation >= incarnation);
             }
             Entry::WriteSet(WriteSet { id, .. })
             | Entry::Abandoned(id)
             | Entry::Defined { id, .. } => {
-                self.0.retain(|(other, _), _| *other != id);
+                self.parts.retain(|(other, _), _| *other != id);
             }
             Entry::Claim(_) | Entry::Alive { .. } | Entry::Lapsed { .. } | Entry::Fence { .. } => {}
         }
@@ -166,13 +182,14 @@ impl Assembly {
 
     /// Drops all parts; gives whose they were.
     pub(super) fn fence(&mut self) -> Vec<TransactionId> {
-        let parts = std::mem::take(&mut self.0);
-        parts.into_keys().map(|(id, _)| id).collect()
+        self.cut = self.parts.drain().map(|(attempt, _)| attempt).collect();
+        self.cut.iter().map(|(id, _)| *id).collect()
     }
 
-    /// Whether there are parts of entries.
-    pub(super) fn has_parts(&self) -> bool {
-        !self.0.is_empty()
+    /// Whether entries are coming in parts.
+    pub(super) fn has_parts(&self, now: Instant) -> bool {
+        let mut parts = self.parts.values();
+        parts.any(|parts| now.duration_since(parts.last) < PATIENCE)
     }
 
     fn part(&mut self, body: &Bytes, part: &[u8]) -> Result<Option<Entry>, Malformed> {
@@ -188,10 +205,16 @@ impl Assembly {
         if count as usize > limit {
             return Err(Malformed);
         }
-        let parts = self.0.entry((id, attempt)).or_insert_with(|| Parts {
+        if self.cut.contains(&(id, attempt)) {
+            return Ok(None);
+        }
+        let last = Instant::now();
+        let parts = self.parts.entry((id, attempt)).or_insert_with(|| Parts {
             shares: vec![None; count as usize],
             missing: count as usize,
+            last,
         });
+        parts.last = last;
         let place = parts.shares.get_mut(number as usize).ok_or(Malformed)?;
         if place.replace(body.slice_ref(share)).is_some() {
             return Err(Malformed);
@@ -201,7 +224,7 @@ impl Assembly {
             return Ok(None);
         }
         let parts = self
-            .0
+            .parts
             .remove(&(id, attempt))
             .expect("its last part was just added");
         let shares: Vec<_> = parts.shares.into_iter().flatten().collect();
@@ -271,7 +294,7 @@ mod tests {
         let entries: Vec<_> = entries.collect();
         // Too much to print.
         assert!(entries == [other, large]);
-        assert!(assembly.0.is_empty());
+        assert!(assembly.parts.is_empty());
     }
 
     #[test]
@@ -318,6 +341,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_fence_has_cut_is_not_waited_for() {
+        let entry = write_set(1, 2 * MAX_BODY_BYTES);
+        let [first, second] = [0, 1].map(|attempt| entry.bodies(attempt).unwrap());
+        let mut assembly = Assembly::default();
+        assert_eq!(assembly.take(&first[0]), Ok(None));
+        assert_eq!(assembly.fence(), [id(1, 1)]);
+        let came = [&second[0], &second[1], &second[2], &first[1], &first[2]];
+        let came = came.map(|body| assembly.take(body).unwrap().is_some());
+        assert_eq!(came, [false, false, true, false, false]);
+        assert!(!assembly.has_parts(Instant::now()));
+    }
+
+    #[test]
+    fn a_node_that_sends_no_more_is_not_waited_for() {
+        let mut assembly = Assembly::default();
+        let bodies = write_set(1, 2 * MAX_BODY_BYTES).bodies(0).unwrap();
+        assert_eq!(assembly.take(&bodies[0]), Ok(None));
+        let now = Instant::now();
+        assert!(assembly.has_parts(now));
+        assert!(!assembly.has_parts(now + PATIENCE));
+    }
+
+    #[test]
     fn an_entry_is_put_together_from_the_parts_of_one_attempt() {
         let entry = defined(2 * MAX_BODY_BYTES);
         let [first, second] = [0, 1].map(|attempt| entry.bodies(attempt).unwrap());
@@ -327,7 +373,7 @@ mod tests {
             .by_ref()
             .filter_map(|body| assembly.take(body).unwrap());
         assert!(entries.collect::<Vec<_>>() == [entry]);
-        assert!(assembly.0.is_empty());
+        assert!(assembly.parts.is_empty());
     }
 
     #[test]
@@ -343,7 +389,7 @@ mod tests {
             let parts = write_set(1, 2 * MAX_BODY_BYTES).bodies(0).unwrap();
             assert_eq!(assembly.take(&parts[0]), Ok(None));
             assembly.take(&end.bodies(0).unwrap()[0]).unwrap();
-            assert!(assembly.0.is_empty());
+            assert!(assembly.parts.is_empty());
         }
     }
 

@@ -3,13 +3,14 @@
 
 use std::{collections::HashSet, io, sync::Arc};
 
+use bytes::Bytes;
 use tokio::time::sleep;
 use tracing::info;
 
 use super::{
     RETRY, ReplicationFailure, Replicator,
     claims::{Claims, nothing_defined},
-    entry::{Assembly, Entry, small_body},
+    entry::{Assembly, Entry, Malformed, small_body},
     retry,
     startup::Stage,
 };
@@ -106,16 +107,15 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     let Saved { position, fence } = saved;
     let mut search = Search::new(family, position, marks, noted);
     let mut deliveries = read_from(log, fence);
-    let mut assembly = Assembly::default();
-    let mut claims = Claims::default();
+    let mut reading = Reading::default();
     loop {
         let delivered = deliveries.next().await;
         let delivered = delivered.map_err(|error| unreadable(error, position))?;
         let index = delivered.index;
         replicator.startup.reach(Seqno(index));
-        let entry = assembly.take(&delivered.body);
-        let entry = entry.map_err(|error| ReplicationFailure::Entry { index, error })?;
-        for (seqno, entry) in entry.into_iter().flat_map(|e| claims.take(Seqno(index), e)) {
+        let entries = reading.take(index, &delivered.body);
+        let entries = entries.map_err(|error| ReplicationFailure::Entry { index, error })?;
+        for (seqno, entry) in entries {
             search.meet(seqno, &entry)?;
         }
         if index >= end.0 {
@@ -150,6 +150,37 @@ pub(super) fn unreadable(error: io::Error, seen: Seqno) -> ReplicationFailure {
     match error.kind() {
         io::ErrorKind::NotFound => ReplicationFailure::Behind { seen },
         _ => error.into(),
+    }
+}
+
+/// The log, as it took effect when it was delivered.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    assembly: Assembly,
+    claims: Claims,
+}
+
+impl Reading {
+    /// Takes the next body of the log; gives the entries that take effect now, each with its place.
+    ///
+    /// # Errors
+    /// The body is none that a node of this version makes.
+    pub(super) fn take(
+        &mut self,
+        index: u64,
+        body: &Bytes,
+    ) -> Result<Vec<(Seqno, Entry)>, Malformed> {
+        let Some(entry) = self.assembly.take(body)? else {
+            return Ok(Vec::new());
+        };
+        let ready = self.claims.take(Seqno(index), entry);
+        if ready
+            .iter()
+            .any(|(_, entry)| matches!(entry, Entry::Fence { .. }))
+        {
+            self.assembly.fence();
+        }
+        Ok(ready)
     }
 }
 
@@ -322,6 +353,34 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{consensus::MAX_BODY_BYTES, write_set::WriteSet};
+
+    #[test]
+    fn what_a_fence_cuts_is_read_as_it_was_delivered() {
+        let id = TransactionId {
+            node: 1.into(),
+            incarnation: 1,
+            number: 1,
+        };
+        let write_set = WriteSet {
+            id,
+            last_seen: Seqno(0),
+            keys: Vec::new(),
+            format: Bytes::new(),
+            events: vec![vec![1; MAX_BODY_BYTES].into()],
+        };
+        let entry = Entry::WriteSet(write_set);
+        let [first, second] = [0, 1].map(|attempt| entry.bodies(attempt).unwrap());
+        let family = Family::MariaDb;
+        let fence = small_body(&Entry::Fence { family });
+        let mut reading = Reading::default();
+        let bodies = [&first[0], &fence, &second[0], &first[1], &second[1]];
+        let places = bodies.iter().zip(1..).flat_map(|(body, index)| {
+            let entries = reading.take(index, body).unwrap();
+            entries.into_iter().map(|(seqno, _)| seqno.0)
+        });
+        assert_eq!(places.collect::<Vec<_>>(), [2, 5]);
+    }
 
     #[derive(Debug, Clone)]
     enum Event {

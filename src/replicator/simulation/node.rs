@@ -21,7 +21,7 @@ use crate::{
         claims::Claims,
         entry::{Assembly, Entry},
         order::Order,
-        recovery::{Found, Noted, Ran, Search},
+        recovery::{Found, Noted, Ran, Reading, Search},
     },
     write_set::{Definition, WriteSet},
 };
@@ -257,8 +257,7 @@ impl Node {
         });
         let saved = self.server.now.saved;
         let mut search = Search::new(Family::MariaDb, saved, self.server.marks(), noted);
-        let mut assembly = Assembly::default();
-        let mut claims = Claims::default();
+        let mut reading = Reading::default();
         let fence = self.server.now.fence;
         let process = self.process();
         process.read = process
@@ -266,11 +265,7 @@ impl Node {
             .partition_point(|(index, _)| *index < fence.0);
         let read = process.delivered[process.read..].iter();
         for (index, body) in read.take_while(|(index, _)| *index <= end.0) {
-            let entry = assembly.take(body).expect("well formed");
-            for (seqno, entry) in entry
-                .into_iter()
-                .flat_map(|e| claims.take(Seqno(*index), e))
-            {
+            for (seqno, entry) in reading.take(*index, body).expect("well formed") {
                 search.meet(seqno, &entry).expect("one kind of server");
             }
         }
