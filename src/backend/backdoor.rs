@@ -55,7 +55,7 @@ impl fmt::Display for BackdoorCommit {
 /// Tells backdoor commits from what came through the node.
 #[derive(Debug)]
 pub struct Backdoor {
-    node: NodeId,
+    pub(super) node: NodeId,
     known: Mutex<Known>,
     /// How far the binlog was judged.
     read: watch::Sender<Option<Place>>,
@@ -207,10 +207,7 @@ pub(super) async fn recorded(own: &mut Connection) -> Result<Vec<BackdoorCommit>
     let rows = own.query(sql).await?;
     let commit = |row: &Row| {
         Some(BackdoorCommit {
-            place: Place {
-                file: row.text(0)?.to_owned(),
-                position: row.text(1)?.parse().ok()?,
-            },
+            place: row.place(0)?,
             what: row.text(2)?.to_owned(),
         })
     };

@@ -46,20 +46,12 @@ pub(super) async fn find(
     let Some(row) = rows.first() else {
         return Ok((end, None));
     };
-    let place = row.text(0).zip(row.text(1)).and_then(|(file, position)| {
-        Some(Place {
-            file: file.to_owned(),
-            position: position.parse().ok()?,
-        })
-    });
-    let place = place.ok_or(ConnectionError::Malformed("a bookmark"))?;
+    let place = row
+        .place(0)
+        .ok_or(ConnectionError::Malformed("a bookmark"))?;
     let rows = own.query("SHOW BINARY LOGS").await?;
-    let mut files = Vec::new();
-    for row in &rows {
-        let file = row.text(0).zip(row.text(1));
-        let file = file.and_then(|(name, bytes)| Some((name.to_owned(), bytes.parse().ok()?)));
-        files.push(file.ok_or(ConnectionError::Malformed("a list of binlogs"))?);
-    }
+    let files: Option<Vec<_>> = rows.iter().map(|row| row.place(0)).collect();
+    let files = files.ok_or(ConnectionError::Malformed("a list of binlogs"))?;
     Ok(go_on(place, &files, end))
 }
 
@@ -72,17 +64,17 @@ pub(super) fn unreadable(place: Place) -> BackdoorCommit {
     }
 }
 
-/// Where to go on that has come to `place`, in binlogs of these names and sizes. A crash may have taken the end
+/// Where to go on that has come to `place`, in binlogs that end at these places. A crash may have taken the end
 /// of the last one that there was then.
-fn go_on(place: Place, files: &[(String, u64)], end: Place) -> (Place, Option<BackdoorCommit>) {
+fn go_on(place: Place, files: &[Place], end: Place) -> (Place, Option<BackdoorCommit>) {
     let start_of = |at: usize| {
-        files.get(at).map_or(end, |(file, _)| Place {
-            file: file.clone(),
+        files.get(at).map_or(end, |file| Place {
+            file: file.file.clone(),
             position: Place::MAGIC_BYTES,
         })
     };
-    match files.iter().position(|(file, _)| *file == place.file) {
-        Some(at) if place.position > files[at].1.min(FAR) => (start_of(at + 1), None),
+    match files.iter().position(|file| file.file == place.file) {
+        Some(at) if place.position > files[at].position.min(FAR) => (start_of(at + 1), None),
         Some(_) => (place, None),
         None => (start_of(0), Some(unreadable(place))),
     }
@@ -107,7 +99,7 @@ mod tests {
     #[test]
     fn reading_goes_on_where_it_was_or_with_what_a_crash_has_left() {
         let files = [("b.1", 100), ("b.2", 1 << 33), ("b.3", 50)];
-        let files = files.map(|(file, bytes)| (file.to_owned(), bytes));
+        let files = files.map(|(file, bytes)| place(file, bytes));
         let end = place("b.3", 50);
         for (from, expected, is_lost) in [
             (place("b.1", 60), place("b.1", 60), false),

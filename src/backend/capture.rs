@@ -59,7 +59,6 @@ pub struct Captures {
     heard: Mutex<Option<Instant>>,
     /// Everybody who connects to the server for more than a look does so with this.
     pub run: Arc<ServerRun>,
-    node: NodeId,
     policy: BackdoorPolicy,
     auto_increment: Option<AutoIncrement>,
     /// What the server commits that did not come through the node.
@@ -74,7 +73,6 @@ impl Captures {
     pub fn new(server: Server, cluster: &Cluster, node: NodeId) -> Self {
         Self {
             run: Arc::new(ServerRun::new(server)),
-            node,
             waiting: Mutex::default(),
             problem: watch::Sender::new(Some("connecting to its server".to_owned())),
             heard: Mutex::default(),
@@ -151,7 +149,7 @@ impl Captures {
         if self.policy == BackdoorPolicy::Fatal {
             backdoor::record(own, commit).await?;
         } else {
-            bookmark::save(own, self.node, read).await?;
+            bookmark::save(own, self.backdoor.node, read).await?;
         }
         self.report(commit)
     }
@@ -323,11 +321,11 @@ async fn follow(captures: &Captures) -> Result<Infallible, CaptureFailure> {
         captures.backdoor.defines(note.connection, note.place);
     }
     let end = end_of_binlog(&mut connection).await?;
-    let (from, lost) = bookmark::find(&mut connection, captures.node, end.clone()).await?;
+    let (from, lost) = bookmark::find(&mut connection, captures.backdoor.node, end.clone()).await?;
     if let Some(lost) = lost {
         captures.meet(&mut connection, &lost, &from).await?;
     }
-    bookmark::save(&mut connection, captures.node, &from).await?;
+    bookmark::save(&mut connection, captures.backdoor.node, &from).await?;
     let mut saved = (Instant::now(), from.clone());
     let mut groups = Groups::from(from);
     // No other reader of this server has this id.
@@ -371,7 +369,7 @@ async fn follow(captures: &Captures) -> Result<Infallible, CaptureFailure> {
         };
         captures.read(place, &end);
         if saved.0.elapsed() > BOOKMARK_PERIOD && saved.1 != *place {
-            bookmark::save(&mut own, captures.node, place).await?;
+            bookmark::save(&mut own, captures.backdoor.node, place).await?;
             saved = (Instant::now(), place.clone());
         }
     }

@@ -14,6 +14,7 @@ use super::{
     login::{self, Login, Step},
 };
 use crate::{
+    binlog::Place,
     config::Server,
     id::Family,
     net::connect,
@@ -251,6 +252,14 @@ fn is_end(packet: &[u8]) -> bool {
 pub struct Row(Vec<Option<Bytes>>);
 
 impl Row {
+    /// The place in the binlog that two columns name, from this one on.
+    pub fn place(&self, column: usize) -> Option<Place> {
+        Some(Place {
+            file: self.text(column)?.to_owned(),
+            position: self.text(column + 1)?.parse().ok()?,
+        })
+    }
+
     /// Reads the packet of a row of text.
     ///
     /// | bytes | field |

@@ -39,12 +39,7 @@ pub async fn end_of_binlog(connection: &mut Connection) -> Result<Place, Connect
         }) => connection.query("SHOW MASTER STATUS").await?,
         rows => rows?,
     };
-    let place = rows.first().and_then(|row| {
-        Some(Place {
-            file: row.text(0)?.to_owned(),
-            position: row.text(1)?.parse().ok()?,
-        })
-    });
+    let place = rows.first().and_then(|row| row.place(0));
     place.ok_or(ConnectionError::Malformed("a binlog status"))
 }
 

@@ -84,10 +84,7 @@ impl Note {
                 seqno: Seqno(row.text(0)?.parse().ok()?),
                 id: row.text(1)?.parse().ok()?,
                 connection: row.text(2)?.parse().ok()?,
-                place: Place {
-                    file: row.text(3)?.to_owned(),
-                    position: row.text(4)?.parse().ok()?,
-                },
+                place: row.place(3)?,
             })
         })();
         let note = note.ok_or(ConnectionError::Malformed("the note of a definition"))?;
