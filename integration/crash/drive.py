@@ -74,7 +74,7 @@ class Load:
                     continue
                 if number not in self.victims or code not in (*LOST, CANNOT_SERVE, UNDECIDED):
                     raise RuntimeError(f"node {number}, victims {self.victims}: {error!r}") from error
-                if is_committing:
+                if is_committing and code != CANNOT_SERVE:
                     self.unknown.add(serial)
                 connection = None
                 time.sleep(0.05)

@@ -48,9 +48,10 @@ class History:
         self.lock = threading.Lock()
         self.lines = []
 
-    def add(self, process, kind, value):
+    def add(self, process, kind, value, error=None):
         with self.lock:
-            self.lines.append({"index": len(self.lines), "type": kind, "process": process, "value": value})
+            line = {"index": len(self.lines), "type": kind, "process": process, "value": value}
+            self.lines.append(line if error is None else line | {"error": error})
 
     def write(self, path):
         path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
@@ -82,6 +83,8 @@ class Client:
         self.all = everything
         self.process = at
         self.connection = None
+        # Of the last transaction, and when it came, if it has failed.
+        self.error = None
 
     def connect(self):
         if self.connection is None:
@@ -90,6 +93,7 @@ class Client:
     def transaction(self, body):
         """Runs a transaction; gives its outcome."""
         is_committing = False
+        self.error = None
         try:
             self.connect()
             run(self.connection, "BEGIN")
@@ -100,6 +104,7 @@ class Client:
         except (pymysql.err.MySQLError, OSError) as error:
             number = error.args[0] if isinstance(error, pymysql.err.MySQLError) else 0
             self.all.errors[number] += 1
+            self.error = f"{'COMMIT' if is_committing else 'before COMMIT'}: {error!r}"
             if number not in REFUSALS | LOST | {UNDECIDED}:
                 self.all.wrong.append(f"node {self.number}: {error!r}")
             is_unknown = is_committing and number not in REFUSALS
@@ -228,7 +233,7 @@ class Client:
             return self.drop()
         history.add(self.process, "invoke", intended)
         outcome = self.transaction(body)
-        history.add(self.process, outcome, done if outcome == OK else intended)
+        history.add(self.process, outcome, done if outcome == OK else intended, self.error)
         if outcome == INFO:
             # Of a process whose last operation is unknown nothing is known any more.
             self.process += 1000

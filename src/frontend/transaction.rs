@@ -4,7 +4,7 @@
 //! nothing is not in the binlog when it has been prepared; with the mark it always is, so that
 //! waiting for it ends.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{
     answer::Answer,
@@ -288,12 +288,13 @@ impl Transactions {
             };
             match outcome {
                 Outcome::Commit(turn) => {
-                    let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
-                    if answer.is_error() {
+                    let commit = [format!("XA COMMIT '{id}'")];
+                    let [answer] = unless_killed(session, commit).await?;
+                    if let Some(number) = answer.error_number() {
                         self.must_end = true;
-                    } else {
-                        turn.done();
+                        return Ok(undecided(format!("the server answers with error {number}")));
                     }
+                    turn.done();
                     return Ok(answer);
                 }
                 Outcome::Yield(prepared) => {
@@ -321,7 +322,7 @@ impl Transactions {
                 }
                 Outcome::Open(reason) => {
                     self.must_end = true;
-                    return Ok(refusal(&reason));
+                    return Ok(undecided(reason));
                 }
             }
         }
@@ -419,6 +420,14 @@ async fn unless_killed<const N: usize>(
     }
 }
 
+/// What a client is told of a transaction that may have committed in the cluster: no error by which it would
+/// take it for rolled back, and run it again.
+fn undecided(reason: impl fmt::Display) -> Answer {
+    let reason =
+        format!("the transaction may have committed ({reason}); look for what it has changed");
+    Answer::refusal(errno::ERROR_DURING_COMMIT, reason)
+}
+
 /// What a client is told of a transaction that was not to commit.
 fn refusal(reason: &Refusal) -> Answer {
     let code = match reason {
@@ -428,4 +437,17 @@ fn refusal(reason: &Refusal) -> Answer {
         Refusal::Propose(_) => errno::ERROR_DURING_COMMIT,
     };
     Answer::refusal(code, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_committed_is_not_refused_with_what_says_that_it_has_not() {
+        for reason in [ProposeError::Unknown, ProposeError::Stopped] {
+            let number = undecided(reason).error_number();
+            assert_eq!(number, Some(errno::ERROR_DURING_COMMIT.number), "{reason}");
+        }
+    }
 }

@@ -122,7 +122,7 @@ pub enum Outcome {
     /// It does not commit; it is still prepared unless it had yielded.
     RollBack(Refusal, Option<Prepared>),
     /// Nothing: it may still commit, and only the node can decide it. The session must end.
-    Open(Refusal),
+    Open(ProposeError),
 }
 
 /// A transaction's turn to commit, or a definition's to run: those before it are done, those after it
@@ -326,9 +326,9 @@ impl Replicator {
         if waiting.is_some_and(|waiting| waiting.attempt != attempt) {
             return;
         }
-        if let Refusal::Propose(ProposeError::Unknown | ProposeError::Stopped) = refusal {
+        if let Refusal::Propose(error @ (ProposeError::Unknown | ProposeError::Stopped)) = refusal {
             if let Some(waiting) = state.waiting.get(&id) {
-                let _ = waiting.answer.send(Outcome::Open(refusal));
+                let _ = waiting.answer.send(Outcome::Open(error));
             }
             return;
         }
@@ -391,7 +391,7 @@ pub struct Replication {
 impl Replication {
     /// Waits for what the session is to do next.
     pub async fn next(&mut self) -> Outcome {
-        let stopped = || Outcome::Open(ProposeError::Stopped.into());
+        let stopped = || Outcome::Open(ProposeError::Stopped);
         self.outcomes.recv().await.unwrap_or_else(stopped)
     }
 }
