@@ -1,14 +1,17 @@
 """What a node does while others are down: see run.sh."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
 
 import pymysql
 
-from cluster import define, expect_equal, kill, node, run, start_again
+from cluster import NODES, at_once, define, expect_equal, kill, node, pid_of, run, start_again
 
 NO_QUORUM, UNDECIDED = 1047, 1180
+STALLS = 4
 
 
 def attempt(connection, *statements):
@@ -128,5 +131,36 @@ def reads(box, *sandbox):
     print("a node that may reads while it is alone, and does not write")
 
 
-PARTS = {"two_killed": two_killed, "reads": reads}
+def stalled(box, *_):
+    """All nodes stand still for a while, as on a machine that does: nobody is told that there is no majority."""
+    define("DROP DATABASE IF EXISTS stalled", "CREATE DATABASE stalled", "CREATE TABLE stalled.t (id INT PRIMARY KEY, v INT)",
+           f"INSERT INTO stalled.t VALUES {', '.join(f'({at}, 0)' for at in range(9))}")
+    expect_equal()
+    over = time.monotonic() + 3 * STALLS
+    commits = []
+
+    def client(at):
+        with node(NODES[at % 3], database="stalled", autocommit=True) as connection:
+            while time.monotonic() < over:
+                run(connection, f"UPDATE t SET v = v + 1 WHERE id = {at}")
+                commits.append(at)
+
+    def stall():
+        pids = [pid_of(f"{box}/node{number}/trireme.pid") for number in NODES]
+        for _ in range(STALLS):
+            time.sleep(0.5)
+            for what, seconds in ((signal.SIGSTOP, 2.5), (signal.SIGCONT, 0)):
+                for pid in pids:
+                    os.kill(pid, what)
+                time.sleep(seconds)
+
+    at_once(3 * STALLS, stall, *(lambda at=at: client(at) for at in range(9)))
+    expect_equal()
+    values = dict(run(node(1), "SELECT id, v FROM stalled.t"))
+    if any(values[at] != commits.count(at) for at in range(9)):
+        sys.exit(f"FAILED: {values}")
+    print(f"all nodes stood still {STALLS} times for 2.5 s: {len(commits)} commits, and no error")
+
+
+PARTS = {"two_killed": two_killed, "reads": reads, "stalled": stalled}
 PARTS[sys.argv[2]](*sys.argv[3:])

@@ -10,6 +10,7 @@ promise() {
   start_sandbox $port --nodes 3 "${@:2}" >/dev/null
   drive $port two_killed "$BOX" "${SANDBOX[@]}"
   drive $port reads "$BOX" "${SANDBOX[@]}"
+  drive $port stalled "$BOX"
   stop_sandbox
 }
 on_both_servers

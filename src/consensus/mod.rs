@@ -3,6 +3,7 @@
 //!
 //! The log carries bytes and must never know what they mean.
 
+mod awake;
 mod deliveries;
 mod engine;
 mod formation;

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     MAX_BODY_BYTES, ProposeError,
+    awake::Awake,
     route::{Leadership, Route},
     state_machine::OwnDelivered,
     store::record::Identity,
@@ -71,7 +72,8 @@ impl Proposer {
             unsent: 1,
             is_stalled: false,
             batches: FuturesUnordered::new(),
-            last_sign: Instant::now(),
+            clock: Awake::new(2 * TICK),
+            last_sign: Duration::ZERO,
             question: None,
             is_without_majority: false,
         };
@@ -113,8 +115,10 @@ struct Task {
     /// The leader has not taken a batch in: nothing is sent before the next look.
     is_stalled: bool,
     batches: FuturesUnordered<BoxFuture<'static, Batch>>,
-    /// When a majority last showed itself, by a delivery or an answer.
-    last_sign: Instant,
+    /// A majority is given its time while this process runs.
+    clock: Awake,
+    /// When a majority last showed itself, by a delivery or an answer; by the clock.
+    last_sign: Duration,
     /// The leader is being asked whether it has a majority.
     question: Option<BoxFuture<'static, bool>>,
     /// It has said no: nothing is sent before it says yes or another leads, so that what comes in
@@ -124,7 +128,8 @@ struct Task {
 
 struct UnderWay {
     body: Bytes,
-    since: Instant,
+    /// By the clock.
+    since: Duration,
     sent: Option<Instant>,
     /// None once the proposer was told that the outcome is unknown.
     answer: Option<Answer>,
@@ -164,7 +169,7 @@ impl Task {
                     self.question = None;
                     self.is_without_majority = !has_majority;
                     if has_majority {
-                        self.last_sign = Instant::now();
+                        self.last_sign = self.clock.now();
                     }
                 }
                 _ = tick.tick(), if !self.under_way.is_empty() => self.look(),
@@ -177,7 +182,7 @@ impl Task {
         self.next_sequence += 1;
         let proposal = UnderWay {
             body,
-            since: Instant::now(),
+            since: self.clock.now(),
             sent: None,
             answer: Some(answer),
             _room: room,
@@ -186,7 +191,7 @@ impl Task {
     }
 
     fn settle(&mut self, OwnDelivered { sequence, index }: OwnDelivered) {
-        self.last_sign = Instant::now();
+        self.last_sign = self.clock.now();
         self.is_without_majority = false;
         if let Some(proposal) = self.under_way.remove(&sequence)
             && let Some(answer) = proposal.answer
@@ -266,6 +271,8 @@ impl Task {
     fn look(&mut self) {
         self.follow();
         self.is_stalled = false;
+        self.clock.look(Instant::now());
+        let now = self.clock.now();
         let Some((&first, oldest)) = self.under_way.first_key_value() else {
             return;
         };
@@ -273,20 +280,20 @@ impl Task {
             self.unsent = self.unsent.min(first);
         }
         let silent_since = self.last_sign.max(oldest.since);
-        if silent_since.elapsed() > DOUBT && self.question.is_none() {
+        if now - silent_since > DOUBT && self.question.is_none() {
             let limit = PATIENCE - DOUBT;
             let index = self.route.clone().read_index(limit);
             self.question = Some(index.map(|index| index.is_some()).boxed());
         }
-        if self.last_sign.elapsed() > PATIENCE {
-            self.give_up();
+        if now - self.last_sign > PATIENCE {
+            self.give_up(now);
         }
     }
 
     /// Answers those that have waited long enough. What was sent stays under way.
-    fn give_up(&mut self) {
+    fn give_up(&mut self, now: Duration) {
         self.under_way.retain(|_, proposal| {
-            if proposal.since.elapsed() < PATIENCE {
+            if now - proposal.since < PATIENCE {
                 return true;
             }
             if let Some(answer) = proposal.answer.take() {

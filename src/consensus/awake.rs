@@ -1,0 +1,49 @@
+//! Time as a task lives through it: who was stopped, or whose machine stood still, has not waited for anybody.
+
+use std::time::{Duration, Instant};
+
+/// A clock that goes on only while it is looked at.
+#[derive(Debug)]
+pub(crate) struct Awake {
+    longest: Duration,
+    looked: Instant,
+    now: Duration,
+}
+
+impl Awake {
+    /// A clock for somebody who looks at it more often than each `longest`.
+    pub(crate) fn new(longest: Duration) -> Self {
+        Self {
+            longest,
+            looked: Instant::now(),
+            now: Duration::ZERO,
+        }
+    }
+
+    /// The time at the last look, since the start.
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Takes in what has passed since the last look: no more than `longest`.
+    pub(crate) fn look(&mut self, at: Instant) {
+        self.now += at.duration_since(self.looked).min(self.longest);
+        self.looked = at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_slept_through_does_not_count() {
+        let ms = Duration::from_millis;
+        let mut clock = Awake::new(ms(100));
+        let start = clock.looked;
+        for (at, now) in [(40, 40), (90, 90), (5090, 190), (5140, 240)] {
+            clock.look(start + ms(at));
+            assert_eq!(clock.now(), ms(now), "{at}");
+        }
+    }
+}
