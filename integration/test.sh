@@ -5,10 +5,23 @@
 set +e
 cd "$ROOT"
 passed=0 failed=0
+# check COMMAND…: runs it; what it says of its failure comes once more at the end of all.
 check() {
-  local since=$SECONDS
+  local since=$SECONDS log=$SCRATCH/check.log out tee
   printf '\n-- %s\n' "$*"
-  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); printf 'FAILED: %s\n' "$*"; fi
+  exec {out}> >(exec tee "$log")
+  tee=$!
+  "$@" >&"$out" 2>&1
+  local code=$?
+  exec {out}>&-
+  # All has been written when tee has ended; what was left running may keep it.
+  timeout 5 tail --pid=$tee -f /dev/null
+  if [ $code = 0 ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    { printf '\nFAILED: %s\n' "$*" && { grep -m 1 -A 9 'FAILED' "$log" || tail -n 9 "$log"; } } >>"$SCRATCH/failures"
+  fi
   printf -- '-- after %d s\n' $((SECONDS - since))
 }
 declare -A BESIDE
@@ -42,5 +55,6 @@ begin slow promise slow
 check promise retention
 check end slow
 for name in priority sandbox load; do check promise $name; done
+cat "$SCRATCH/failures" 2>/dev/null
 printf '\n%d passed, %d failed\n' $passed $failed
 [ $failed = 0 ]
