@@ -288,13 +288,10 @@ impl Transactions {
             };
             match outcome {
                 Outcome::Commit(turn) => {
-                    let commit = [format!("XA COMMIT '{id}'")];
-                    let [answer] = unless_killed(session, commit).await?;
-                    if let Some(number) = answer.error_number() {
-                        self.must_end = true;
-                        return Ok(undecided(format!("the server answers with error {number}")));
+                    let answer = self.conclude(session, format!("XA COMMIT '{id}'")).await?;
+                    if !self.must_end {
+                        turn.done();
                     }
-                    turn.done();
                     return Ok(answer);
                 }
                 Outcome::Yield(prepared) => {
@@ -302,8 +299,7 @@ impl Transactions {
                     prepared.over();
                 }
                 Outcome::Committed => {
-                    let [answer] = session.run_own(["COMMIT".to_owned()]).await?;
-                    return Ok(answer);
+                    return self.conclude(session, "COMMIT".to_owned()).await;
                 }
                 Outcome::Again(prepared) => match shared.schemas.keys(&changes.rows).await {
                     Ok(keys) => {
@@ -326,6 +322,21 @@ impl Transactions {
                 }
             }
         }
+    }
+
+    /// Ends a transaction here that has committed in the cluster. The answer is as `COMMIT` would get it.
+    async fn conclude(
+        &mut self,
+        session: &mut Session,
+        statement: String,
+    ) -> Result<Answer, SessionError> {
+        let [answer] = unless_killed(session, [statement]).await?;
+        let Some(number) = answer.error_number() else {
+            return Ok(answer);
+        };
+        self.must_end = true;
+        let reason = format!("the server answers with error {number}");
+        Ok(undecided(reason))
     }
 
     /// The session's slot, from its first write on.
