@@ -25,10 +25,11 @@ impl Awake {
         self.now
     }
 
-    /// Takes in what has passed since the last look: no more than `longest`.
-    pub(crate) fn look(&mut self, at: Instant) {
+    /// Takes in what has passed since the last look: no more than `longest`. Gives the time.
+    pub(crate) fn look(&mut self, at: Instant) -> Duration {
         self.now += at.duration_since(self.looked).min(self.longest);
         self.looked = at;
+        self.now
     }
 }
 
@@ -42,7 +43,7 @@ mod tests {
         let mut clock = Awake::new(ms(100));
         let start = clock.looked;
         for (at, now) in [(40, 40), (90, 90), (5090, 190), (5140, 240)] {
-            clock.look(start + ms(at));
+            assert_eq!(clock.look(start + ms(at)), ms(now), "{at}");
             assert_eq!(clock.now(), ms(now), "{at}");
         }
     }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::{sync::watch, time::sleep};
 use tracing::{info, warn};
 
-use super::route::Route;
+use super::{awake::Awake, route::Route};
 
-/// When looks have found none for this long there is no majority. Longer than any election takes, so that
-/// nobody hears of one; within the two seconds that are promised.
-const PATIENCE: Duration = Duration::from_millis(1200);
+/// Without a sign of a majority for this long there is none. Longer than any election takes, so that
+/// nobody hears of one; with the last look, less than the two seconds that are promised.
+const PATIENCE: Duration = Duration::from_millis(1500);
 const ATTEMPT: Duration = Duration::from_millis(500);
 /// Between two looks while there is a majority.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -18,17 +18,16 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Says whether there is a majority, whenever that changes.
 pub(crate) async fn watch(route: Route, told: watch::Sender<bool>) {
-    let mut silent = Duration::ZERO;
+    let mut clock = Awake::new(ATTEMPT);
+    let mut last_sign = clock.now();
     loop {
-        let asked = Instant::now();
+        clock.look(Instant::now());
         let has_answered = route.clone().read_index(ATTEMPT).await.is_some();
-        silent = if has_answered {
-            Duration::ZERO
-        } else {
-            // What takes longer does so because this process stands still.
-            silent + asked.elapsed().min(ATTEMPT) + RETRY
-        };
-        let there_is = silent < PATIENCE;
+        let now = clock.look(Instant::now());
+        if has_answered {
+            last_sign = now;
+        }
+        let there_is = now - last_sign < PATIENCE;
         if told.send_replace(there_is) != there_is {
             if there_is {
                 info!("this node reaches a majority of its cluster");

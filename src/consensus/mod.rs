@@ -63,8 +63,8 @@ pub trait ReplicatedLog: Send + Sync + 'static {
     /// removed in the background.
     fn release(&self, index: u64) -> impl Future<Output = ()> + Send;
 
-    /// Whether this node reaches a majority, known at once: two seconds after the last sign of one it does not,
-    /// and its start counts as a sign.
+    /// Whether this node reaches a majority, known at once: at the latest two seconds after the last sign of one
+    /// it does not, and its start counts as a sign.
     fn has_majority(&self) -> bool;
 
     /// What this node knows of the log and its members.

@@ -271,8 +271,7 @@ impl Task {
     fn look(&mut self) {
         self.follow();
         self.is_stalled = false;
-        self.clock.look(Instant::now());
-        let now = self.clock.now();
+        let now = self.clock.look(Instant::now());
         let Some((&first, oldest)) = self.under_way.first_key_value() else {
             return;
         };
