@@ -37,7 +37,9 @@ promise() {
   start_sandbox $port --nodes 3 --server "$server --binlog-format=MIXED --binlog-row-image=MINIMAL $gtid" >/dev/null
   drive $port settings MIXED MINIMAL
   drive $port set_up
-  for part in implicit_commits few_privileges failing_statements cascades deadlocked_cascades routines; do drive $port $part; done
+  for part in implicit_commits few_privileges failing_statements cascades deadlocked_cascades deadlocked_rows routines; do
+    drive $port $part
+  done
   mixed "$other_name" "$other_server"
   "${SANDBOX[@]}" >/dev/null
   drive $port diverged

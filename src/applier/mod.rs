@@ -130,6 +130,14 @@ pub struct Obstacle {
     pub stays: bool,
 }
 
+/// What has become of an attempt to apply a batch.
+#[derive(Debug)]
+enum Attempt {
+    Committed,
+    /// Somebody was in the way.
+    RolledBack,
+}
+
 /// Applies batches over a connection of its own.
 #[derive(Debug)]
 pub struct Applier {
@@ -174,17 +182,16 @@ impl Applier {
             events,
             ..
         } = batch;
-        let mut statements = statements(events, STATEMENT_BYTES);
-        statements.push(position::update(last));
+        // The position comes first: whoever does not find it at the end knows that the server has rolled back.
+        let mut run = vec![position::update(last)];
+        run.extend(statements(events, STATEMENT_BYTES));
         let mut obstacles = Obstacles::new(clear);
         loop {
-            let attempt = self.attempt(&statements, &format, last, &mut obstacles);
+            let attempt = self.attempt(&run, &format, last, &mut obstacles);
             match attempt.await {
-                Ok(()) => return Ok(()),
-                Err(ConnectionError::Server { number, message })
-                    if IN_THE_WAY.contains(&number) =>
-                {
-                    debug!(%first, %last, message, "a transaction is in the applier's way");
+                Ok(Attempt::Committed) => return Ok(()),
+                Ok(Attempt::RolledBack) => {
+                    debug!(%first, %last, "a transaction is in the applier's way");
                 }
                 Err(ConnectionError::Server { number, message }) => {
                     let error = format!("error {number}: {message}");
@@ -205,13 +212,13 @@ impl Applier {
         format: &Bytes,
         last: Seqno,
         obstacles: &mut Obstacles<impl Fn(Obstacle)>,
-    ) -> Result<(), ConnectionError> {
+    ) -> Result<Attempt, ConnectionError> {
         if self.session.is_none() {
             let (session, position) = Session::open(&self.run).await?;
             self.session = Some(session);
             // The connection that was lost may have committed.
             if position >= last {
-                return Ok(());
+                return Ok(Attempt::Committed);
             }
         }
         let session = self.session.as_mut().expect("opened above");
@@ -224,12 +231,28 @@ impl Applier {
             applied = connection.run(statements) => applied,
             never = obstacles.clear(&watch) => match never {},
         };
-        if let Err(error) = applied {
-            connection.query("ROLLBACK").await?;
-            return Err(error);
+        let refused = match applied {
+            Ok(()) => None,
+            Err(ConnectionError::Server { number, message }) => Some((number, message)),
+            Err(error) => return Err(error),
+        };
+        // MySQL 9.7 takes a deadlock for the end of what a row event looks for in an index. What was done before is
+        // rolled back, the rest may be done, and if there is an error it is another one.
+        let is_whole = position::read(connection).await?.position == last;
+        match refused {
+            None if is_whole => {
+                connection.query("COMMIT").await?;
+                Ok(Attempt::Committed)
+            }
+            Some((number, message)) if is_whole && !IN_THE_WAY.contains(&number) => {
+                connection.query("ROLLBACK").await?;
+                Err(ConnectionError::Server { number, message })
+            }
+            _ => {
+                connection.query("ROLLBACK").await?;
+                Ok(Attempt::RolledBack)
+            }
         }
-        connection.query("COMMIT").await?;
-        Ok(())
     }
 }
 
