@@ -3,6 +3,7 @@
     drive.py PORT PART [ARGUMENT…]
 """
 
+import subprocess
 import sys
 import threading
 import time
@@ -10,10 +11,10 @@ import time
 import pymysql
 from pymysql.constants import CLIENT
 
-from cluster import NODES, at_once, define, expect_equal, health, node, run, server
+from cluster import NODES, at_once, define, expect_equal, health, kill, node, position, run, server
 
 DUPLICATE, LOCK_TIMEOUT, DEADLOCK, NOT_SUPPORTED, NO_TABLE = 1062, 1205, 1213, 1235, 1146
-AUTO_INCREMENT_FAILED = 1467
+AUTO_INCREMENT_FAILED, GONE = 1467, 2013
 MULTI = CLIENT.MULTI_STATEMENTS
 
 
@@ -28,12 +29,14 @@ def error_of(connection, *statements):
     sys.exit(f"FAILED: {last} has succeeded")
 
 
-def until_one_waits():
-    """Waits until a transaction of server 1 waits for a lock."""
-    with server(1) as connection:
-        while not run(connection, "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"):
+def until_one_waits(number=1):
+    """Waits until a transaction of a server waits for a lock; gives its connection."""
+    waiting = "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+    with server(number) as connection:
+        while not (found := run(connection, waiting)):
             # Who looks more often than each 0.1 s sees the same again.
             time.sleep(0.15)
+        return found[0][0]
 
 
 def set_up():
@@ -298,10 +301,14 @@ def deadlocked_cascades():
 
 
 def deadlocked_rows():
-    """MySQL takes a deadlock of the applier's for the end of what it looks for: the node tries again all the same."""
+    """MySQL takes a deadlock that the applier meets for the end of what it looks for; others may end what it does."""
     define("CREATE TABLE traps.bare (v INT, w VARCHAR(9), KEY (v))")
     heavy = ", ".join(f"({n}, 0)" for n in range(3000, 3200))
-    for first, second in (("(1, 'a')", "(2, 'c')"), ("(1, 'a')", "(1, 'c')")):
+    for first, second, is_deadlock in (
+        ("(1, 'a')", "(2, 'c')", True),
+        ("(1, 'a')", "(1, 'c')", True),
+        ("(1, 'a')", "(1, 'c')", False),
+    ):
         with node(2, database="traps", autocommit=True) as client, server(1, database="traps") as stranger:
             run(client, f"INSERT INTO bare VALUES {first}")
             expect_equal()
@@ -309,10 +316,31 @@ def deadlocked_rows():
             run(stranger, "SET sql_log_bin = 0", "INSERT INTO bare VALUES (1, 'b'), (2, 'b')",
                 f"INSERT INTO t VALUES {heavy}")
             run(client, f"INSERT INTO bare VALUES {second}", f"DELETE FROM bare WHERE (v, w) IN ({first}, {second})")
-            until_one_waits()
-            run(stranger, "SELECT * FROM bare WHERE v = 1 AND w = 'a' FOR UPDATE", "ROLLBACK")
+            applier = until_one_waits()
+            if is_deadlock:
+                run(stranger, "SELECT * FROM bare WHERE v = 1 AND w = 'a' FOR UPDATE", "ROLLBACK")
+            else:
+                run(stranger, f"KILL QUERY {applier}")
+                number, _ = error_of(stranger, "DO SLEEP(60)")
+                assert number == GONE, number
         expect_equal()
-    print("the applier is a deadlock's victim in the midst of its rows, and nothing is lost")
+    print("the applier meets a deadlock in the midst of its rows, or is killed, or waits for long, and nothing is lost")
+
+
+def late_commit(box, *sandbox):
+    """What a node that was killed has committed is not applied again if it is over only after the node is back."""
+    kill(f"{box}/node3/trireme.pid")
+    with node(1, database="traps", autocommit=True) as client, server(3, database="traps") as late:
+        run(client, "INSERT INTO bare VALUES (9, 'once')")
+        expect_equal(1, 2)
+        run(late, "SET sql_log_bin = 0", f"UPDATE trireme_private.position SET seqno = {position(2)}",
+            "INSERT INTO bare VALUES (9, 'once')")
+        starting = subprocess.Popen(sandbox, stdout=subprocess.DEVNULL)
+        until_one_waits(3)
+        run(late, "COMMIT")
+        assert starting.wait(60) == 0
+    expect_equal()
+    print("what was committed by a node that was killed, when it was back already, is not applied again")
 
 
 def routines():
@@ -366,5 +394,5 @@ def diverged():
 
 PARTS = {part.__name__: part for part in (
     set_up, implicit_commits, few_privileges, failing_statements, cascades, deadlocked_cascades,
-    deadlocked_rows, routines, settings, diverged)}
+    deadlocked_rows, late_commit, routines, settings, diverged)}
 PARTS[sys.argv[2]](*sys.argv[3:])

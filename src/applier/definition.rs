@@ -4,7 +4,7 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::{
-    Applier, ApplyError, IN_THE_WAY, Obstacle, Obstacles, RETRY, STATEMENT_BYTES, Session,
+    Applier, ApplyError, BY_OTHERS, Obstacle, Obstacles, RETRY, STATEMENT_BYTES, Session,
     statements::statements,
 };
 use crate::{
@@ -13,10 +13,6 @@ use crate::{
     id::{Seqno, TransactionId},
     write_set::Definition,
 };
-
-/// Errors that a statement gets because somebody has ended it, and not because of what it says:
-/// `ER_QUERY_INTERRUPTED`, MariaDB's `ER_STATEMENT_TIMEOUT`.
-const ENDED: [u16; 2] = [1317, 1969];
 
 /// `ER_BAD_TABLE_ERROR`: MariaDB names in a `DROP TABLE` that it logs also the tables that were not
 /// there, and not the error that came of it.
@@ -186,9 +182,7 @@ impl Failure {
     /// What a server says to a part of the definition.
     fn of_statement(error: ConnectionError) -> Self {
         match error {
-            ConnectionError::Server { number, message }
-                if IN_THE_WAY.contains(&number) || ENDED.contains(&number) =>
-            {
+            ConnectionError::Server { number, message } if BY_OTHERS.contains(&number) => {
                 Self::InTheWay(message)
             }
             ConnectionError::Server { .. } => Self::Final(error.to_string()),

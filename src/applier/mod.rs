@@ -30,9 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Who has not been in the way for as long as this has gone out of it.
 const OUT_OF_SIGHT: Duration = Duration::from_secs(1);
 
-/// Errors that a transaction gets because others are in its way, and not because of its rows:
-/// `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`.
-const IN_THE_WAY: [u16; 2] = [1205, 1213];
+/// Errors that a statement gets because others are in its way or have ended it, and not because of what it
+/// does: `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`, `ER_QUERY_INTERRUPTED`, MariaDB's `ER_STATEMENT_TIMEOUT`.
+const BY_OTHERS: [u16; 4] = [1205, 1213, 1317, 1969];
 
 /// What makes a connection an applier's. Its rows are not captured again, and it takes no locks on
 /// gaps, so that it stands in the way of fewer transactions.
@@ -136,6 +136,11 @@ enum Attempt {
     Committed,
     /// Somebody was in the way.
     RolledBack,
+    /// The server does not take the rows.
+    Refused {
+        number: u16,
+        message: String,
+    },
 }
 
 /// Applies batches over a connection of its own.
@@ -182,7 +187,8 @@ impl Applier {
             events,
             ..
         } = batch;
-        // The position comes first: whoever does not find it at the end knows that the server has rolled back.
+        // The position comes first: who reads it waits for all of the batch, and if it is not there at the end the
+        // server has rolled back.
         let mut run = vec![position::update(last)];
         run.extend(statements(events, STATEMENT_BYTES));
         let mut obstacles = Obstacles::new(clear);
@@ -191,14 +197,14 @@ impl Applier {
             match attempt.await {
                 Ok(Attempt::Committed) => return Ok(()),
                 Ok(Attempt::RolledBack) => {
-                    debug!(%first, %last, "a transaction is in the applier's way");
+                    debug!(%first, %last, "somebody is in the applier's way");
                 }
-                Err(ConnectionError::Server { number, message }) => {
+                Ok(Attempt::Refused { number, message }) => {
                     let error = format!("error {number}: {message}");
                     return Err(ApplyError::Diverged { first, last, error });
                 }
                 Err(error) => {
-                    warn!(%error, "the applier's connection was lost; trying again");
+                    warn!(%error, "the applier's connection is of no use; trying another one");
                     self.session = None;
                     sleep(RETRY).await;
                 }
@@ -206,6 +212,10 @@ impl Applier {
         }
     }
 
+    /// Applies and commits a batch, unless it has to be attempted again.
+    ///
+    /// # Errors
+    /// The connection fails, or is in a state that nobody knows.
     async fn attempt(
         &mut self,
         statements: &[String],
@@ -222,16 +232,21 @@ impl Applier {
             }
         }
         let session = self.session.as_mut().expect("opened above");
-        session.expect(format).await?;
-        let Session { connection, .. } = session;
         let watch = self
             .blockers
-            .watch(connection.id(), connection.is_mariadb());
-        let applied = tokio::select! {
-            applied = connection.run(statements) => applied,
+            .watch(session.connection.id(), session.connection.is_mariadb());
+        match session.expect(format).await {
+            Err(ConnectionError::Server { number, message }) => {
+                return Ok(Attempt::Refused { number, message });
+            }
+            expected => expected?,
+        }
+        let connection = &mut session.connection;
+        let run = tokio::select! {
+            run = connection.run(statements) => run,
             never = obstacles.clear(&watch) => match never {},
         };
-        let refused = match applied {
+        let refused = match run {
             Ok(()) => None,
             Err(ConnectionError::Server { number, message }) => Some((number, message)),
             Err(error) => return Err(error),
@@ -239,20 +254,17 @@ impl Applier {
         // MySQL 9.7 takes a deadlock for the end of what a row event looks for in an index. What was done before is
         // rolled back, the rest may be done, and if there is an error it is another one.
         let is_whole = position::read(connection).await?.position == last;
-        match refused {
-            None if is_whole => {
-                connection.query("COMMIT").await?;
-                Ok(Attempt::Committed)
-            }
-            Some((number, message)) if is_whole && !IN_THE_WAY.contains(&number) => {
-                connection.query("ROLLBACK").await?;
-                Err(ConnectionError::Server { number, message })
-            }
-            _ => {
-                connection.query("ROLLBACK").await?;
-                Ok(Attempt::RolledBack)
-            }
+        if is_whole && refused.is_none() {
+            connection.query("COMMIT").await?;
+            return Ok(Attempt::Committed);
         }
+        connection.query("ROLLBACK").await?;
+        Ok(match refused {
+            Some((number, message)) if is_whole && !BY_OTHERS.contains(&number) => {
+                Attempt::Refused { number, message }
+            }
+            _ => Attempt::RolledBack,
+        })
     }
 }
 

@@ -44,13 +44,14 @@ pub(super) fn flush_log(laziness: impl fmt::Display) -> String {
     format!("SET GLOBAL innodb_flush_log_at_trx_commit = {laziness}")
 }
 
-/// Reads the position.
+/// Reads the position, as soon as nobody else is about to commit another one: the commit of a connection that is
+/// gone may still be under way.
 ///
 /// # Errors
 /// The connection fails.
 pub async fn read(connection: &mut Connection) -> Result<Saved, ConnectionError> {
     let rows = connection
-        .query("SELECT seqno, fence FROM trireme_private.position")
+        .query("SELECT seqno, fence FROM trireme_private.position FOR UPDATE")
         .await?;
     let saved = rows.first().and_then(|row| {
         Some(Saved {
