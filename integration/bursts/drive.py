@@ -5,13 +5,14 @@
 
 import collections
 import random
+import re
 import sys
 import time
 
 import pymysql
 
 from cluster import NODES, at_once, define, expect_equal, node, run, server
-from tables import REFERENCES, statements, tables
+from tables import FEW_ROWS, REFERENCES, ROWS, Numbers, statements, tables
 
 SECONDS = 0.8
 CLIENTS_OF_A_NODE = 3
@@ -27,13 +28,14 @@ class Client:
         self.number = number
         self.random = random.Random(f"{seed} {number}")
         self.statements = statements(is_mariadb)
+        self.kinds = range(len(self.statements))
         self.connection = node(NODES[number % len(NODES)], database="bursts", autocommit=True)
         self.counts = collections.Counter()
         self.changed = collections.Counter()
 
     def statement(self):
         """One of the statements, and its number."""
-        kind = self.random.randrange(len(self.statements))
+        kind = self.random.choice(self.kinds)
         return self.statements[kind](self.random), kind
 
     def transaction(self):
@@ -77,6 +79,23 @@ class Client:
             self.counts["done"] += 1
 
 
+def spread(clients):
+    """Has the clients write to all tables."""
+    Numbers.rows = ROWS
+    for client in clients:
+        client.kinds = range(len(client.statements))
+
+
+def crowd(clients, of, names):
+    """Has them write to few rows of three of the tables, chosen by a random generator."""
+    Numbers.rows = FEW_ROWS
+    words = [set(re.findall(r"\w+", make(of))) for make in clients[0].statements]
+    written = [name for name in names if any(name in word for word in words)]
+    chosen = set(of.sample(written, 3))
+    for client in clients:
+        client.kinds = [kind for kind, word in enumerate(words) if word & chosen]
+
+
 def expect_whole():
     """No row points nowhere, and every index says what its table says."""
     for number in NODES:
@@ -97,11 +116,17 @@ def expect_whole():
 def main(bursts, seed):
     with node(1) as connection:
         is_mariadb = "MariaDB" in run(connection, "SELECT VERSION()")[0][0]
-    define("DROP DATABASE IF EXISTS bursts", "CREATE DATABASE bursts CHARACTER SET utf8mb4", "USE bursts",
-           *tables(is_mariadb))
+    made = tables(is_mariadb)
+    names = [words[2] for words in map(str.split, made) if words[1] == "TABLE"]
+    define("DROP DATABASE IF EXISTS bursts", "CREATE DATABASE bursts CHARACTER SET utf8mb4", "USE bursts", *made)
     print(f"   seed {seed}", flush=True)
     clients = [Client(number, seed, is_mariadb) for number in range(CLIENTS_OF_A_NODE * len(NODES))]
+    of = random.Random(seed)
     for burst in range(bursts):
+        if burst % 2:
+            crowd(clients, of, names)
+        else:
+            spread(clients)
         at_once(SECONDS, *[client.burst for client in clients])
         equal = expect_equal()
         if burst % 20 == 19:

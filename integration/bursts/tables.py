@@ -3,7 +3,14 @@
 Each statement is a function of a random generator. Values come from small sets, so that writes meet.
 """
 
-ROWS = 40
+# How many numbers there are, in most bursts and in crowded ones.
+ROWS, FEW_ROWS = 40, 12
+
+
+class Numbers:
+    """Those that statements have now."""
+
+    rows = ROWS
 
 
 def text(random):
@@ -11,7 +18,7 @@ def text(random):
 
 
 def number(random):
-    return random.randrange(ROWS)
+    return random.randrange(Numbers.rows)
 
 
 def maybe(random, value):
