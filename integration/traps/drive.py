@@ -308,6 +308,7 @@ def deadlocked_rows():
         ("(1, 'a')", "(2, 'c')", True),
         ("(1, 'a')", "(1, 'c')", True),
         ("(1, 'a')", "(1, 'c')", False),
+        ("(1, 'a')", "(1, 'c'), (3, 'd')", False),
     ):
         with node(2, database="traps", autocommit=True) as client, server(1, database="traps") as stranger:
             run(client, f"INSERT INTO bare VALUES {first}")

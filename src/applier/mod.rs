@@ -38,11 +38,14 @@ const BY_OTHERS: [u16; 4] = [1205, 1213, 1317, 1969];
 /// gaps, so that it stands in the way of fewer transactions.
 ///
 /// Without autocommit, what comes after a statement that was rolled back is not committed by itself.
+///
+/// It waits for as long as it takes until who is in its way has gone: MySQL 9.7 goes on after a wait that has ended
+/// as if there were no more rows to look at, and may say in the end that one is not there.
 const SETTINGS: [&str; 4] = [
     "SET SESSION autocommit = 0",
     "SET SESSION sql_log_bin = 0",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET SESSION innodb_lock_wait_timeout = 1",
+    "SET SESSION innodb_lock_wait_timeout = 100000000",
 ];
 
 /// Why a node must stop: its server does not take what others have committed.
