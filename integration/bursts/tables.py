@@ -3,12 +3,12 @@
 Each statement is a function of a random generator. Values come from small sets, so that writes meet.
 """
 
-# How many numbers there are, in most bursts and in crowded ones.
+# How many numbers statements choose from, on all tables and on few.
 ROWS, FEW_ROWS = 40, 12
 
 
 class Numbers:
-    """Those that statements have now."""
+    """How many there are now."""
 
     rows = ROWS
 
