@@ -344,6 +344,22 @@ def late_commit(box, *sandbox):
     print("what was committed by a node that was killed, when it was back already, is not applied again")
 
 
+def left_waiting(box, *sandbox):
+    """What a node that was killed has left waiting for a lock is not waited for."""
+    with node(1, database="traps", autocommit=True) as client, server(3, database="traps") as stranger:
+        run(client, "INSERT INTO t VALUES (500, 0)")
+        expect_equal()
+        run(stranger, "SET sql_log_bin = 0", "UPDATE t SET v = 1 WHERE id = 500")
+        run(client, "UPDATE t SET v = 2 WHERE id = 500")
+        until_one_waits(3)
+        kill(f"{box}/node3/trireme.pid")
+        subprocess.run(sandbox, stdout=subprocess.DEVNULL, timeout=60, check=True)
+        number, _ = error_of(stranger, "DO SLEEP(60)")
+        assert number == GONE, number
+    expect_equal()
+    print("what a node that was killed has left waiting for a lock does not keep it from coming back")
+
+
 def routines():
     """Trap 14: a procedure that would end the transaction says why it cannot, and nothing else is lost."""
     define(
@@ -395,5 +411,5 @@ def diverged():
 
 PARTS = {part.__name__: part for part in (
     set_up, implicit_commits, few_privileges, failing_statements, cascades, deadlocked_cascades,
-    deadlocked_rows, late_commit, routines, settings, diverged)}
+    deadlocked_rows, late_commit, left_waiting, routines, settings, diverged)}
 PARTS[sys.argv[2]](*sys.argv[3:])

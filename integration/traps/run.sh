@@ -40,7 +40,7 @@ promise() {
   for part in implicit_commits few_privileges failing_statements cascades deadlocked_cascades deadlocked_rows routines; do
     drive $port $part
   done
-  drive $port late_commit "$BOX" "${SANDBOX[@]}"
+  for part in late_commit left_waiting; do drive $port $part "$BOX" "${SANDBOX[@]}"; done
   mixed "$other_name" "$other_server"
   "${SANDBOX[@]}" >/dev/null
   drive $port diverged

@@ -57,24 +57,21 @@ impl Applier {
         loop {
             let attempt = async {
                 let mut session = Session::plain(&self.run).await?;
-                let Some(done) = self.begin(&mut session, seqno, id).await? else {
-                    return Ok(());
-                };
                 let watch = self
                     .blockers
                     .watch(session.connection.id(), session.connection.is_mariadb());
-                session.expect(&format).await?;
-                let steps = steps.get(done..).unwrap_or_default();
                 let run = async {
+                    let Some(done) = self.begin(&mut session, seqno, id).await? else {
+                        return Ok(());
+                    };
+                    session.expect(&format).await?;
+                    let steps = steps.get(done..).unwrap_or_default();
                     let rest = session.run_steps(steps).await?;
                     let ended =
                         Note::has_run(&mut session.connection, &self.backdoor, seqno, &rest);
                     ended.await.map_err(Failure::of_statement)
                 };
-                tokio::select! {
-                    ran = run => ran,
-                    never = obstacles.clear(&watch) => match never {},
-                }
+                obstacles.clear_for(&watch, run).await
             };
             match attempt.await {
                 Ok(()) => return Ok(()),

@@ -227,7 +227,8 @@ impl Applier {
         obstacles: &mut Obstacles<impl Fn(Obstacle)>,
     ) -> Result<Attempt, ConnectionError> {
         if self.session.is_none() {
-            let (session, position) = Session::open(&self.run).await?;
+            let opened = Session::open(&self.run, &self.blockers, obstacles);
+            let (session, position) = opened.await?;
             self.session = Some(session);
             // The connection that was lost may have committed.
             if position >= last {
@@ -245,10 +246,8 @@ impl Applier {
             expected => expected?,
         }
         let connection = &mut session.connection;
-        let run = tokio::select! {
-            run = connection.run(statements) => run,
-            never = obstacles.clear(&watch) => match never {},
-        };
+        let run = obstacles.clear_for(&watch, connection.run(statements));
+        let run = run.await;
         let refused = match run {
             Ok(()) => None,
             Err(ConnectionError::Server { number, message }) => Some((number, message)),
@@ -295,8 +294,16 @@ impl<F: Fn(Obstacle)> Obstacles<F> {
         }
     }
 
+    /// Does what a connection may have to wait for others with, and has them go.
+    pub async fn clear_for<T>(&mut self, watch: &Watch<'_>, work: impl Future<Output = T>) -> T {
+        tokio::select! {
+            done = work => done,
+            never = self.clear(watch) => match never {},
+        }
+    }
+
     /// Names everybody in the way of a connection, and again until they have gone.
-    pub async fn clear(&mut self, watch: &Watch<'_>) -> Infallible {
+    async fn clear(&mut self, watch: &Watch<'_>) -> Infallible {
         loop {
             let connections = watch.next().await.unwrap_or_else(|error| {
                 warn!(%error, "cannot see what is in the applier's way");
@@ -332,11 +339,17 @@ impl Known {
 
 impl Session {
     /// Opens a session; gives the saved position as well.
-    async fn open(run: &ServerRun) -> Result<(Self, Seqno), ConnectionError> {
+    async fn open(
+        run: &ServerRun,
+        blockers: &Blockers,
+        obstacles: &mut Obstacles<impl Fn(Obstacle)>,
+    ) -> Result<(Self, Seqno), ConnectionError> {
         let mut session = Self::plain(run).await?;
         let Self { connection, .. } = &mut session;
+        let watch = blockers.watch(connection.id(), connection.is_mariadb());
         // Without autocommit it would leave a transaction open.
-        let position = position::read(connection).await?.position;
+        let saved = obstacles.clear_for(&watch, position::read(connection));
+        let position = saved.await?.position;
         for setting in SETTINGS {
             connection.query(setting).await?;
         }

@@ -129,11 +129,7 @@ impl Replicator {
         }
         let watch = self.blockers.watch(*connection, is_mariadb);
         let mut obstacles = Obstacles::new(|obstacle| self.clear(obstacle));
-        let answered = tokio::select! {
-            answered = is_done => answered,
-            never = obstacles.clear(&watch) => match never {},
-        };
-        if answered.is_err() {
+        if obstacles.clear_for(&watch, is_done).await.is_err() {
             self.end_connection(&note).await;
         }
         let (defined, _) = self.effect(&note).await?;

@@ -15,6 +15,7 @@ use super::{
     startup::Stage,
 };
 use crate::{
+    applier::Obstacles,
     backend::{
         ConnectionError, Note, ServerRun,
         position::{self, Marks, Saved},
@@ -101,7 +102,7 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     let end = announce(log, family).await;
     replicator.startup.begin(Stage::Reading, end);
     let (saved, marks) = retry("the saved position cannot be read", async || {
-        read(&captures.run).await
+        read(replicator).await
     })
     .await;
     let Saved { position, fence } = saved;
@@ -321,9 +322,16 @@ async fn announce(log: &Engine, family: Family) -> Seqno {
     }
 }
 
-async fn read(run: &ServerRun) -> Result<(Saved, Marks), ConnectionError> {
-    let mut connection = run.open().await?;
-    let saved = position::read(&mut connection).await?;
+/// Reads the server's place. What an earlier start has left there, waiting for a lock, is ended.
+async fn read(replicator: &Replicator) -> Result<(Saved, Marks), ConnectionError> {
+    let Replicator {
+        captures, blockers, ..
+    } = replicator;
+    let mut connection = captures.run.open().await?;
+    let watch = blockers.watch(connection.id(), connection.is_mariadb());
+    let mut obstacles = Obstacles::new(|obstacle| replicator.clear(obstacle));
+    let saved = obstacles.clear_for(&watch, position::read(&mut connection));
+    let saved = saved.await?;
     Ok((saved, position::marks(&mut connection).await?))
 }
 
