@@ -328,6 +328,22 @@ def deadlocked_rows():
     print("the applier meets a deadlock in the midst of its rows, or is killed, or waits for long, and nothing is lost")
 
 
+def moved_wait():
+    """A row that grows takes with it the lock that somebody waits for; MySQL makes it anew, for who has let it grow."""
+    define("CREATE TABLE traps.grows (id INT PRIMARY KEY, v INT, w VARCHAR(5000))")
+    with node(2, database="traps", autocommit=True) as client, server(1, database="traps") as stranger:
+        run(client, "INSERT INTO grows VALUES (1, 0, '')")
+        expect_equal()
+        run(stranger, "SET sql_log_bin = 0", "SELECT * FROM grows WHERE id = 1 FOR UPDATE")
+        run(client, "UPDATE grows SET v = 1 WHERE id = 1")
+        until_one_waits()
+        run(stranger, "UPDATE grows SET w = REPEAT('x', 5000) WHERE id = 1")
+        number, _ = error_of(stranger, "DO SLEEP(20)")
+        assert number == GONE, number
+    expect_equal()
+    print("who is in the applier's way is found though the lock that it waits for was moved")
+
+
 def late_commit(box, *sandbox):
     """What a node that was killed has committed is not applied again if it is over only after the node is back."""
     kill(f"{box}/node3/trireme.pid")
@@ -347,10 +363,10 @@ def late_commit(box, *sandbox):
 def left_waiting(box, *sandbox):
     """What a node that was killed has left waiting for a lock is not waited for."""
     with node(1, database="traps", autocommit=True) as client, server(3, database="traps") as stranger:
-        run(client, "INSERT INTO t VALUES (500, 0)")
+        run(client, "INSERT INTO t VALUES (250, 0)")
         expect_equal()
-        run(stranger, "SET sql_log_bin = 0", "UPDATE t SET v = 1 WHERE id = 500")
-        run(client, "UPDATE t SET v = 2 WHERE id = 500")
+        run(stranger, "SET sql_log_bin = 0", "UPDATE t SET v = 1 WHERE id = 250")
+        run(client, "UPDATE t SET v = 2 WHERE id = 250")
         until_one_waits(3)
         kill(f"{box}/node3/trireme.pid")
         subprocess.run(sandbox, stdout=subprocess.DEVNULL, timeout=60, check=True)
@@ -411,5 +427,5 @@ def diverged():
 
 PARTS = {part.__name__: part for part in (
     set_up, implicit_commits, few_privileges, failing_statements, cascades, deadlocked_cascades,
-    deadlocked_rows, late_commit, left_waiting, routines, settings, diverged)}
+    deadlocked_rows, moved_wait, late_commit, left_waiting, routines, settings, diverged)}
 PARTS[sys.argv[2]](*sys.argv[3:])

@@ -28,11 +28,15 @@ const METADATA_LOCKS_OF_MARIADB: &str = "SELECT trx_mysql_thread_id \
     WHERE waiter.state LIKE 'Waiting for % lock' AND trx_mysql_thread_id <> {waiter}";
 
 /// Who holds the row locks that a connection waits for. A row lock is not always made by whom it
-/// belongs to: who waits for a row that was inserted makes its lock, and a gap's lock is made anew by
-/// who removes a row beside it. So a transaction is known by its lock of a table.
+/// belongs to: who waits for a row that was inserted makes its lock, a gap's lock is made anew by
+/// who removes a row beside it, and the lock that is waited for by whoever lets its row grow. So
+/// transactions, on either side, are known by their locks of tables.
 const ROW_LOCKS_OF_MYSQL: &str = "SELECT holder.processlist_id \
-    FROM performance_schema.data_lock_waits \
-    JOIN performance_schema.threads waiter ON waiter.thread_id = requesting_thread_id \
+    FROM performance_schema.threads waiter \
+    JOIN performance_schema.data_locks wanted \
+        ON wanted.thread_id = waiter.thread_id AND wanted.lock_type = 'TABLE' \
+    JOIN performance_schema.data_lock_waits \
+        ON requesting_engine_transaction_id = wanted.engine_transaction_id \
     JOIN performance_schema.data_locks held \
         ON held.engine_transaction_id = blocking_engine_transaction_id \
         AND held.lock_type = 'TABLE' \
