@@ -16,6 +16,8 @@ from tables import FEW_ROWS, REFERENCES, ROWS, Numbers, statements, tables
 
 SECONDS = 0.8
 CLIENTS_OF_A_NODE = 3
+# How often the bursts asked for may be added once more, until every statement has changed a row.
+MORE = 5
 # MariaDB says 1467 of a deadlock about its lock for AUTO_INCREMENT.
 AGAIN = (1213, 1205, 1467)
 # What the tables refuse: a duplicate, a broken reference, a check, a number out of range, a NULL, a deep cascade; and
@@ -113,6 +115,12 @@ def expect_whole():
             assert all(row[3] == "OK" for row in checks), f"server {number}: {checks}"
 
 
+def idle(clients):
+    """The statements that have not changed a row yet."""
+    changed = sum((client.changed for client in clients), collections.Counter())
+    return [make(random) for kind, make in enumerate(clients[0].statements) if not changed[kind]]
+
+
 def main(bursts, seed):
     with node(1) as connection:
         is_mariadb = "MariaDB" in run(connection, "SELECT VERSION()")[0][0]
@@ -122,21 +130,21 @@ def main(bursts, seed):
     print(f"   seed {seed}", flush=True)
     clients = [Client(number, seed, is_mariadb) for number in range(CLIENTS_OF_A_NODE * len(NODES))]
     of = random.Random(seed)
-    for burst in range(bursts):
-        if burst % 2:
+    done = 0
+    while done < bursts or idle(clients) and done < (1 + MORE) * bursts:
+        if done % 2:
             crowd(clients, of, names)
         else:
             spread(clients)
         at_once(SECONDS, *[client.burst for client in clients])
         equal = expect_equal()
-        if burst % 20 == 19:
-            print(f"   after {burst + 1} bursts {equal} tables are equal", flush=True)
+        done += 1
+        if done % 20 == 0:
+            print(f"   after {done} bursts {equal} tables are equal", flush=True)
     expect_whole()
     counts = sum((client.counts for client in clients), collections.Counter())
-    changed = sum((client.changed for client in clients), collections.Counter())
-    idle = [make(random) for kind, make in enumerate(clients[0].statements) if not changed[kind]]
-    assert not idle, f"statements that never changed a row: {idle}"
-    print(f"{bursts} bursts: {counts['done']} transactions, {counts[1213]} deadlocks, {counts[1205]} timeouts,"
+    assert not idle(clients), f"statements that never changed a row: {idle(clients)}"
+    print(f"{done} bursts: {counts['done']} transactions, {counts[1213]} deadlocks, {counts[1205]} timeouts,"
           f" {counts['refused']} statements refused; {equal} tables equal on all servers after each")
 
 
