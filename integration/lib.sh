@@ -1,5 +1,6 @@
 # Sourced by the scripts of this folder: packages, a scratch directory, a sandbox in it.
-# Everything that is started here ends, and everything that is written here goes, with the script.
+# Everything that is started here ends, and everything that is written here goes, with the script; a script that has more
+# to end says so in a function of its own, `leave`.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # PROFILE=release for what is to be as fast as users have it.
@@ -22,6 +23,7 @@ finish() {
       [ ! -s "$log" ] || { printf -- '-- the end of %s\n' "${log#"$BOX/"}" && tail -n 8 "$log"; } >&2
     done
   fi
+  ! declare -F leave >/dev/null || leave
   for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${PIDS[@]}"; do wait "$pid" 2>/dev/null || true; done
   [ ! -d "$BOX" ] || "$TRIREME" sandbox stop --dir "$BOX" >/dev/null || true

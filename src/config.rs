@@ -1,14 +1,16 @@
 //! The node's configuration: the TOML file as written, turned into a checked [`Config`].
 //!
-//! `config.example.toml` describes every key; a test keeps it equal to the defaults here.
+//! `config.example.toml` describes every key; a test keeps it equal to the defaults here. Strings may
+//! take values from the environment, so that one file can serve all nodes of a cluster.
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 const MAX_NAME_BYTES: usize = 64;
@@ -18,6 +20,8 @@ const MAX_NAME_BYTES: usize = 64;
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Who may say for whom it connects.
+    pub balancers: Vec<IpNet>,
     pub server: Server,
     /// Where the node tells its status over HTTP.
     pub http_listen: SocketAddr,
@@ -42,6 +46,7 @@ pub struct Server {
 
 /// A password, which is not shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Text")]
 pub struct Password(pub String);
 
 impl fmt::Debug for Password {
@@ -129,23 +134,37 @@ impl Config {
             http,
             cluster,
         } = raw;
-        let listen = socket_address("client.listen", client.listen)?;
-        Ok(Self {
+        let RawClient {
             listen,
+            proxy_protocol_from,
+        } = client;
+        let balancers = proxy_protocol_from.into_iter().map(network);
+        Ok(Self {
+            listen: socket_address("client.listen", listen)?,
+            balancers: balancers.collect::<Result<_, _>>()?,
             server: Server::check(server)?,
             http_listen: socket_address("http.listen", http.listen)?,
-            pid_file,
+            pid_file: pid_file.map(|Text(path)| path.into()),
             cluster: cluster.map(Cluster::check).transpose()?,
         })
+    }
+}
+
+impl Config {
+    /// Whether a PROXY header that comes from `address` counts.
+    pub fn is_balancer(&self, address: IpAddr) -> bool {
+        // A socket for both versions shows addresses of the older one as some of the newer.
+        let address = address.to_canonical();
+        self.balancers.iter().any(|net| net.contains(&address))
     }
 }
 
 impl Server {
     fn check(raw: RawServer) -> Result<Self, ConfigError> {
         let RawServer {
-            address,
+            address: Text(address),
             connect_timeout_ms,
-            user,
+            user: Text(user),
             password,
         } = raw;
         if !is_host_and_port(&address) {
@@ -168,17 +187,18 @@ impl Server {
 impl Cluster {
     fn check(raw: RawCluster) -> Result<Self, ConfigError> {
         let RawCluster {
-            name,
+            name: Text(name),
             address,
             members,
             listen,
-            directory,
+            directory: Text(directory),
             log_retention_mb,
             reads_without_majority,
             backdoor_commits,
             auto_increment_by_node,
         } = raw;
-        let address = address.ok_or(ConfigError::Missing("cluster.address"))?;
+        let members: Vec<_> = members.into_iter().map(|Text(member)| member).collect();
+        let Text(address) = address.ok_or(ConfigError::Missing("cluster.address"))?;
         if let Some(member) = members.iter().find(|m| !is_host_and_port(m)) {
             let reason = "expected hosts and ports, such as \"db1:4567\"";
             return Err(invalid("cluster.members", member, reason));
@@ -204,7 +224,7 @@ impl Cluster {
             address,
             members,
             listen: socket_address("cluster.listen", listen)?,
-            directory,
+            directory: directory.into(),
             log_retention: u64::from(log_retention_mb) << 20,
             reads_without_majority,
             backdoor_commits,
@@ -228,9 +248,17 @@ impl Cluster {
     }
 }
 
-fn socket_address(key: &'static str, value: String) -> Result<SocketAddr, ConfigError> {
+fn socket_address(key: &'static str, Text(value): Text) -> Result<SocketAddr, ConfigError> {
     let reason = "expected an address and a port, such as \"0.0.0.0:3306\"";
     value.parse().map_err(|_| invalid(key, &value, reason))
+}
+
+fn network(Text(value): Text) -> Result<IpNet, ConfigError> {
+    let address = value.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| value.parse()).map_err(|_| {
+        let reason = "expected addresses or networks, such as \"10.0.0.5\" or \"10.0.0.0/24\"";
+        invalid("client.proxy_protocol_from", &value, reason)
+    })
 }
 
 fn invalid(key: &'static str, value: &str, reason: &'static str) -> ConfigError {
@@ -247,11 +275,41 @@ fn is_host_and_port(address: &str) -> bool {
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p != 0))
 }
 
+/// A string of the file, with values from the environment in it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Text(String);
+
+impl TryFrom<String> for Text {
+    type Error = String;
+
+    fn try_from(written: String) -> Result<Self, String> {
+        let text = subst::substitute(&written, &subst::Env);
+        text.map(Self).map_err(|error| {
+            format!(
+                "{error}; ${{NAME}} stands for a variable of the environment, \\$ for a dollar sign, \\\\ for a backslash"
+            )
+        })
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<Text> for Password {
+    fn from(Text(password): Text) -> Self {
+        Self(password)
+    }
+}
+
 /// The file as written, with a default for every key.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Raw {
-    pid_file: Option<PathBuf>,
+    pid_file: Option<Text>,
     client: RawClient,
     server: RawServer,
     http: RawHttp,
@@ -261,32 +319,33 @@ struct Raw {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawClient {
-    listen: String,
+    listen: Text,
+    proxy_protocol_from: Vec<Text>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawServer {
-    address: String,
+    address: Text,
     connect_timeout_ms: u64,
-    user: String,
+    user: Text,
     password: Password,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawHttp {
-    listen: String,
+    listen: Text,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawCluster {
-    name: String,
-    address: Option<String>,
-    members: Vec<String>,
-    listen: String,
-    directory: PathBuf,
+    name: Text,
+    address: Option<Text>,
+    members: Vec<Text>,
+    listen: Text,
+    directory: Text,
     log_retention_mb: u32,
     reads_without_majority: bool,
     backdoor_commits: BackdoorPolicy,
@@ -296,10 +355,10 @@ struct RawCluster {
 impl Default for RawCluster {
     fn default() -> Self {
         Self {
-            name: "trireme".to_owned(),
+            name: "trireme".into(),
             address: None,
             members: Vec::new(),
-            listen: "0.0.0.0:4567".to_owned(),
+            listen: "0.0.0.0:4567".into(),
             directory: "/var/lib/trireme".into(),
             log_retention_mb: 1024,
             reads_without_majority: false,
@@ -312,7 +371,8 @@ impl Default for RawCluster {
 impl Default for RawClient {
     fn default() -> Self {
         Self {
-            listen: "0.0.0.0:3306".to_owned(),
+            listen: "0.0.0.0:3306".into(),
+            proxy_protocol_from: Vec::new(),
         }
     }
 }
@@ -320,9 +380,9 @@ impl Default for RawClient {
 impl Default for RawServer {
     fn default() -> Self {
         Self {
-            address: "127.0.0.1:3307".to_owned(),
+            address: "127.0.0.1:3307".into(),
             connect_timeout_ms: 3000,
-            user: "trireme".to_owned(),
+            user: "trireme".into(),
             password: Password(String::new()),
         }
     }
@@ -331,7 +391,7 @@ impl Default for RawServer {
 impl Default for RawHttp {
     fn default() -> Self {
         Self {
-            listen: "0.0.0.0:9200".to_owned(),
+            listen: "0.0.0.0:9200".into(),
         }
     }
 }
@@ -357,6 +417,7 @@ mod tests {
     fn the_example_names_every_key() {
         for key in [
             "listen",
+            "proxy_protocol_from",
             "address",
             "connect_timeout_ms",
             "user",
@@ -395,9 +456,49 @@ mod tests {
     }
 
     #[test]
+    fn values_come_from_the_environment_where_the_file_says_so() {
+        // Cargo tells its tests the package's name.
+        let text = r"
+            server.user = '${CARGO_PKG_NAME}'
+            server.password = 'a\$b${NO_SUCH_VARIABLE:c}'
+            [cluster]
+            address = '$CARGO_PKG_NAME:1'
+            members = ['${CARGO_PKG_NAME}:1', 'b:1']
+        ";
+        let config = Config::parse(text).unwrap();
+        assert_eq!(config.server.user, "trireme");
+        assert_eq!(config.server.password.0, "a$bc");
+        let cluster = config.cluster.unwrap();
+        assert_eq!(cluster.address, "trireme:1");
+        assert_eq!(cluster.members, ["trireme:1", "b:1"]);
+    }
+
+    #[test]
+    fn balancers_are_addresses_and_networks() {
+        let text = "client.proxy_protocol_from = ['10.1.0.0/16', '192.0.2.7', 'fd00::/8']";
+        let config = Config::parse(text).unwrap();
+        for (address, expected) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("10.2.0.1", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("fd12::1", true),
+            ("::1", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(config.is_balancer(address), expected, "{address}");
+        }
+    }
+
+    #[test]
     fn a_wrong_value_is_refused_by_name() {
         for (text, expected) in [
             ("[client]\nlisten = \"3306\"", "client.listen"),
+            (
+                "[client]\nproxy_protocol_from = [\"10.0.0.0/33\"]",
+                "client.proxy_protocol_from",
+            ),
             ("[server]\naddress = \"db1\"", "server.address"),
             ("[server]\naddress = \":3306\"", "server.address"),
             ("[server]\naddress = \"db1:0\"", "server.address"),
@@ -408,6 +509,11 @@ mod tests {
             ("[http]\nlisten = \"9200\"", "http.listen"),
             ("[server]\nadress = \"db1:3306\"", "unknown field `adress`"),
             ("[sever]", "unknown field `sever`"),
+            (
+                "[server]\nuser = '${NO_SUCH_VARIABLE}'",
+                "NO_SUCH_VARIABLE; ${NAME} stands for",
+            ),
+            ("[server]\npassword = 'a$'", "for a dollar sign"),
             ("[client", "not valid"),
             ("[cluster]", "cluster.address is missing"),
             ("[cluster]\naddress = 'a:1'", "cluster.address"),

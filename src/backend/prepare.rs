@@ -21,6 +21,11 @@ const SETTINGS: [(&str, &str); 9] = [
     ("event_scheduler", "OFF"),
 ];
 
+/// Connections in a row that may break off before their login. After so many a server refuses the address that
+/// they came from, which would be the node's, with all clients behind it: a balancer that only looks
+/// whether somebody listens would end in that.
+const CONNECT_ERRORS: (&str, &str) = ("max_connect_errors", "4294967295");
+
 /// The schemas, made without a trace in the binlog: every node has its own. All accounts need the right
 /// to change their session's mark, and only the row in `mysql.db` gives it to all of them; what is not
 /// theirs is in `trireme_private`. The last statement makes it complete.
@@ -95,6 +100,8 @@ pub async fn prepare(
     for (name, wanted) in SETTINGS {
         set(connection, name, wanted, &format!("'{wanted}'")).await?;
     }
+    let (name, wanted) = CONNECT_ERRORS;
+    set(connection, name, wanted, wanted).await?;
     if let Some(AutoIncrement { increment, offset }) = auto_increment {
         for (name, wanted) in [
             ("auto_increment_increment", increment.to_string()),

@@ -122,6 +122,24 @@ impl Channel {
         }
     }
 
+    /// What has been read and not taken yet.
+    pub(super) fn input(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Takes bytes of it that are not a packet.
+    pub(super) fn skip(&mut self, length: usize) {
+        self.input.advance(length);
+    }
+
+    /// Waits for more of it.
+    ///
+    /// # Errors
+    /// The socket fails or closes.
+    pub(super) async fn more(&mut self) -> Result<(), ChannelError> {
+        self.fill_to(self.input.len() + 1).await
+    }
+
     /// Changes two bytes of the next packet's payload, which has been peeked at up to there.
     pub(super) fn amend(&mut self, at: usize, bytes: [u8; 2]) {
         self.input[Header::LEN + at..][..2].copy_from_slice(&bytes);

@@ -2,6 +2,7 @@
 
 mod answer;
 mod channel;
+mod proxied;
 mod replicated;
 mod session;
 mod shared;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, field, info_span};
 
 pub use shared::Shared;
 
@@ -26,7 +28,9 @@ pub async fn serve(
     sessions: TaskTracker,
 ) {
     loop {
-        let (client, _) = accept(&listener, "a client's").await;
-        sessions.spawn(session::serve(client, Arc::clone(&config), shared.clone()));
+        let (client, address) = accept(&listener, "a client's").await;
+        let span = info_span!("session", client = %address, proxied_for = field::Empty);
+        let session = session::serve(client, address, Arc::clone(&config), shared.clone());
+        sessions.spawn(session.instrument(span));
     }
 }

@@ -1,20 +1,21 @@
 //! One client's session: its connection to the server, and the conversation between the two.
 //!
-//! The server speaks first (a greeting), then the client (its answer), then both authenticate in
+//! The server speaks first (a greeting), then the client (its answer, after a balancer's PROXY header), then both authenticate in
 //! [`authentication`](Session::authenticate); after that the client sends one command at a time and
 //! the server answers it. A client that sends commands ahead waits in its socket for the answer.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use tokio::{
     net::TcpStream,
     time::{error::Elapsed, timeout},
 };
-use tracing::{debug, warn};
+use tracing::{Span, debug, field, warn};
 
 use super::{
     answer::{Answer, node_error},
     channel::{self, Channel, ChannelError, Packet, Side},
+    proxied::{self, First},
     replicated::Replicated,
     shared::Shared,
 };
@@ -23,6 +24,7 @@ use crate::{
     config::{Config, Server},
     net,
     protocol::{
+        attributes,
         auth::{self, Dialogue},
         capability::Capabilities,
         command::{Command, Reply, Shape},
@@ -38,6 +40,9 @@ const MAX_HANDSHAKE: usize = 128 * 1024;
 
 /// The sequence number of the client's answer: the greeting has 0.
 const ANSWER_SEQUENCE: u8 = 1;
+
+/// The connection attribute that tells the server where a client is: it sees all of them come from the node.
+const CLIENT_ADDRESS: &str = "trireme_client";
 
 /// Why the server cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,12 @@ pub(super) enum SessionError {
     Greeting(HandshakeError),
     #[error("the client's answer to the greeting cannot be used: {0}")]
     Answer(HandshakeError),
+    #[error(
+        "a PROXY header came from {0}, which is none of this node's client.proxy_protocol_from"
+    )]
+    Untrusted(SocketAddr),
+    #[error("it begins like a PROXY header and is none")]
+    Malformed,
     #[error("one side left during authentication")]
     Left,
     #[error("a packet is too long")]
@@ -73,7 +84,12 @@ pub(super) enum SessionError {
 }
 
 /// Serves one client until either side closes.
-pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option<Arc<Shared>>) {
+pub(super) async fn serve(
+    client: TcpStream,
+    address: SocketAddr,
+    config: Arc<Config>,
+    shared: Option<Arc<Shared>>,
+) {
     if let Err(error) = client.set_nodelay(true) {
         debug!(%error, "client left before its session");
         return;
@@ -90,8 +106,8 @@ pub(super) async fn serve(client: TcpStream, config: Arc<Config>, shared: Option
             return turn_away(client, &reason).await;
         }
     };
-    let mut session = Session::new(client, server);
-    if let Err(error) = session.run(shared).await {
+    let mut session = Session::new(client, address, server);
+    if let Err(error) = session.run(&config, shared).await {
         session.end(error).await;
     }
 }
@@ -120,6 +136,8 @@ async fn refuse(client: &mut Channel, reason: &impl fmt::Display) -> Result<(), 
 
 pub(super) struct Session {
     pub(super) client: Channel,
+    /// Where the client is, or a balancer that does not say for whom it connects.
+    address: SocketAddr,
     pub(super) server: Channel,
     /// What the client and the server agreed to speak.
     pub(super) capabilities: Capabilities,
@@ -133,9 +151,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn new(client: Channel, server: Channel) -> Self {
+    fn new(client: Channel, address: SocketAddr, server: Channel) -> Self {
         Self {
             client,
+            address,
             server,
             capabilities: Capabilities(0),
             server_version: Vec::new(),
@@ -145,13 +164,18 @@ impl Session {
         }
     }
 
-    async fn run(&mut self, shared: Option<Arc<Shared>>) -> Result<(), SessionError> {
-        if !self.greeting().await? || !self.answer().await? {
+    async fn run(
+        &mut self,
+        config: &Config,
+        shared: Option<Arc<Shared>>,
+    ) -> Result<(), SessionError> {
+        if !self.greeting().await? || !self.proxied(config).await? || !self.answer().await? {
             return Ok(());
         }
         if !self.authenticate().await? {
             return Ok(channel::drain(&mut self.server, &mut self.client).await?);
         }
+        debug!("logged in");
         let mut replicated = shared.map(|shared| Replicated::new(shared, self));
         loop {
             let speaker = match &mut replicated {
@@ -214,22 +238,53 @@ impl Session {
         Ok(true)
     }
 
-    /// Relays the answer without what a node cannot carry; tells whether there is one: the client
-    /// may have left, or the server would not wait.
-    async fn answer(&mut self) -> Result<bool, SessionError> {
+    /// Waits for the client's first packet; tells whether there is one: the client may have left, or the
+    /// server would not wait.
+    async fn first_packet(&mut self) -> Result<bool, SessionError> {
         match self.speaker().await? {
-            None => return Ok(false),
+            None => Ok(false),
             Some(Speaker::Server) => {
                 channel::drain(&mut self.server, &mut self.client).await?;
-                return Ok(false);
+                Ok(false)
             }
-            Some(Speaker::Client(_)) => {}
+            Some(Speaker::Client(_)) => Ok(true),
+        }
+    }
+
+    /// Takes what a balancer says before its client does; tells whether the client goes on.
+    async fn proxied(&mut self, config: &Config) -> Result<bool, SessionError> {
+        if !self.first_packet().await? {
+            return Ok(false);
+        }
+        match proxied::take(&mut self.client).await? {
+            First::Answer => {}
+            First::Malformed => return Err(SessionError::Malformed),
+            First::Header(_) if !config.is_balancer(self.address.ip()) => {
+                return Err(SessionError::Untrusted(self.address));
+            }
+            First::Header(None) => {}
+            First::Header(Some(address)) => {
+                self.address = address;
+                Span::current().record("proxied_for", field::display(address));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Relays the answer without what a node cannot carry, and with where the client is; tells whether there
+    /// is one.
+    async fn answer(&mut self) -> Result<bool, SessionError> {
+        if !self.first_packet().await? {
+            return Ok(false);
         }
         let Some(mut answer) = self.client.take(MAX_HANDSHAKE).await? else {
             return Err(SessionError::Answer(HandshakeError::TooLong));
         };
-        self.capabilities = handshake::mask_answer(&mut answer.payload, self.capabilities)
-            .map_err(SessionError::Answer)?;
+        let offered = self.capabilities;
+        self.capabilities =
+            handshake::mask_answer(&mut answer.payload, offered).map_err(SessionError::Answer)?;
+        let address = self.address.to_string();
+        attributes::add(&mut answer.payload, offered, CLIENT_ADDRESS, &address);
         self.server.put_packet(answer.sequence, &answer.payload);
         self.server.flush().await?;
         Ok(true)
@@ -389,7 +444,7 @@ impl Session {
                 self.tell(errno::PACKET_TOO_LARGE, &error, 1).await
             }
             SessionError::Greeting(_) => refuse(&mut self.client, &error).await,
-            SessionError::Answer(_) => {
+            SessionError::Answer(_) | SessionError::Untrusted(_) | SessionError::Malformed => {
                 self.tell(errno::HANDSHAKE, &error, ANSWER_SEQUENCE + 1)
                     .await
             }

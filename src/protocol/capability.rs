@@ -13,14 +13,24 @@ pub struct Capabilities(pub u64);
 impl Capabilities {
     /// Set by everything that is not MariaDB (once `CLIENT_LONG_PASSWORD`).
     pub const MYSQL: Self = Self(1);
+    /// `CLIENT_CONNECT_WITH_DB`: the client's answer names a schema.
+    pub const CONNECT_WITH_DB: Self = Self(1 << 3);
     /// `CLIENT_COMPRESS`: packets inside zlib packets.
     pub const COMPRESS: Self = Self(1 << 5);
     /// `CLIENT_PROTOCOL_41`: the protocol since MySQL 4.1.
     pub const PROTOCOL_41: Self = Self(1 << 9);
     /// `CLIENT_SSL`: the client's answer comes twice, the second time inside TLS.
     pub const TLS: Self = Self(1 << 11);
+    /// `CLIENT_SECURE_CONNECTION`: authentication data may hold zeros.
+    pub const SECURE_CONNECTION: Self = Self(1 << 15);
     /// `CLIENT_MULTI_STATEMENTS`: several statements in one command.
     pub const MULTI_STATEMENTS: Self = Self(1 << 16);
+    /// `CLIENT_PLUGIN_AUTH`: the client's answer names its authentication plugin.
+    pub const PLUGIN_AUTH: Self = Self(1 << 19);
+    /// `CLIENT_CONNECT_ATTRS`: the client tells about itself.
+    pub const CONNECT_ATTRS: Self = Self(1 << 20);
+    /// `CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA`: authentication data may be longer than 255 bytes.
+    pub const PLUGIN_AUTH_LENENC: Self = Self(1 << 21);
     /// `CLIENT_DEPRECATE_EOF`: no EOF after column definitions, an OK in its place after rows.
     pub const DEPRECATE_EOF: Self = Self(1 << 24);
     /// `CLIENT_OPTIONAL_RESULTSET_METADATA`: a column count says whether definitions follow.

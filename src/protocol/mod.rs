@@ -1,5 +1,6 @@
 //! The MySQL wire protocol, as far as a relay must know it. A leaf: knows no sockets and no node.
 
+pub mod attributes;
 pub mod auth;
 pub mod capability;
 pub mod command;

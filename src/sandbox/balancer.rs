@@ -30,7 +30,7 @@ defaults
 listen trireme
     balance roundrobin
     option httpchk GET /health
-    default-server check inter 1s fastinter 200ms fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check inter 1s fastinter 200ms fall 2 rise 1 on-marked-down shutdown-sessions send-proxy-v2
 ";
 
 /// The balancer of the sandbox in `directory`.

@@ -346,14 +346,16 @@ impl Pair {
     fn configuration(&self, pairs: &[Self], options: &Options) -> anyhow::Result<String> {
         let policy = options.backdoor_commits.to_possible_value();
         let policy = policy.expect("no policy is left out");
-        let path = |path: &Path| path.to_str().map(toml::Value::from);
+        // What would stand for a variable of the environment stands for itself.
+        let literally = |path: &str| path.replace('\\', "\\\\").replace('$', "\\$");
+        let path = |path: &Path| path.to_str().map(literally).map(toml::Value::from);
         let paths = path(&self.node.pid_file).zip(path(&self.directory.join("log")));
         let (pid_file, log) = paths.context("--dir is not valid UTF-8")?;
         let local = |port: u16| format!("127.0.0.1:{port}");
         let members: Vec<_> = pairs.iter().map(Self::peers).collect();
         Ok(format!(
             "pid_file = {pid_file}\n\n\
-             [client]\nlisten = {:?}\n\n\
+             [client]\nlisten = {:?}\nproxy_protocol_from = [\"127.0.0.1\"]\n\n\
              [server]\naddress = {:?}\nuser = \"root\"\n\n\
              [http]\nlisten = {:?}\n\n\
              [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The ERR packet's sequence number, error number and message.
-fn error(bytes: &[u8]) -> (u8, u16, &str) {
+pub(crate) fn error(bytes: &[u8]) -> (u8, u16, &str) {
     assert_eq!(bytes[4], 0xff, "{bytes:?}");
     let number = u16::from_le_bytes([bytes[5], bytes[6]]);
     (bytes[3], number, std::str::from_utf8(&bytes[7..]).unwrap())

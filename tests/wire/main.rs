@@ -5,4 +5,5 @@
 mod authentication;
 mod bad_input;
 mod large;
+mod proxied;
 mod script;

@@ -1,6 +1,6 @@
 //! A scripted client and a scripted server, with a node between them, over real sockets.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -31,9 +31,14 @@ impl Drop for Script {
 
 impl Script {
     pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more in the node's configuration.
+    pub(crate) async fn start_with(more: &str) -> Self {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
-        let config = Config::parse(&format!("[server]\naddress = \"{address}\"")).unwrap();
+        let config = Config::parse(&format!("{more}\n[server]\naddress = \"{address}\"")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let node = tokio::spawn(frontend::serve(
@@ -49,6 +54,11 @@ impl Script {
             server,
             node,
         }
+    }
+
+    /// Where the node sees the client.
+    pub(crate) fn client_address(&self) -> SocketAddr {
+        self.client.local_addr().unwrap()
     }
 
     /// The server sends this and the client gets it as it is.

@@ -1,0 +1,55 @@
+//! The PROXY header, with which a balancer says whose connection it passes on.
+//!
+//! A balancer sends it before anything that its client says, so it stands before the client's answer to the
+//! greeting. It may be missing: balancers that ask only whether the node is there send none.
+//!
+//! Source: "The PROXY protocol, versions 1 & 2", HAProxy.
+
+use std::net::SocketAddr;
+
+use proxy_header::{Error, ParseConfig, ProxyHeader};
+
+use super::channel::{Channel, ChannelError};
+
+/// How headers of the versions start. An answer to the greeting has 1 in the last of these bytes.
+const STARTS: [&[u8]; 2] = [b"PROX", b"\r\n\r\n"];
+/// The largest header that is read, in bytes. What balancers add to the addresses takes some hundred.
+const MAX_HEADER: usize = 4096;
+
+/// What a client's first bytes are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// Its own.
+    Answer,
+    /// A header, which has been taken. It does not tell an address if the balancer itself is the client.
+    Header(Option<SocketAddr>),
+    /// No header, though they start as one.
+    Malformed,
+}
+
+/// Takes the header, if a client begins with one.
+///
+/// # Errors
+/// The socket fails or closes.
+pub(super) async fn take(client: &mut Channel) -> Result<First, ChannelError> {
+    if !STARTS.iter().any(|start| client.input().starts_with(start)) {
+        return Ok(First::Answer);
+    }
+    let config = ParseConfig {
+        include_tlvs: false,
+        ..ParseConfig::default()
+    };
+    loop {
+        match ProxyHeader::parse(client.input(), config) {
+            Ok((header, length)) => {
+                let address = header.proxied_address().map(|address| address.source);
+                client.skip(length);
+                return Ok(First::Header(address));
+            }
+            Err(Error::BufferTooShort) if client.input().len() < MAX_HEADER => {
+                client.more().await?
+            }
+            Err(_) => return Ok(First::Malformed),
+        }
+    }
+}
