@@ -148,9 +148,7 @@ impl Config {
             cluster: cluster.map(Cluster::check).transpose()?,
         })
     }
-}
 
-impl Config {
     /// Whether a PROXY header that comes from `address` counts.
     pub fn is_balancer(&self, address: IpAddr) -> bool {
         // A socket for both versions shows addresses of the older one as some of the newer.

@@ -1,8 +1,9 @@
-//! What a client and a server send: frames, the first packets, answers of every shape.
+//! What a client and a server send: frames, the first packets with their attributes, answers of every shape.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use trireme::protocol::{
+    attributes,
     capability::Capabilities,
     command::{Command, Shape},
     error,
@@ -23,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = mask_answer(&mut answer, offered);
     }
     let _ = mask_answer(&mut payload, Capabilities(u64::MAX));
+    attributes::add(&mut payload, Capabilities(u64::MAX), "name", "value");
     let _ = (error::decode(data), Status::of_ok(data), Command::of(data));
 
     let shapes = [Shape::Single, Shape::Results, Shape::Prepared, Shape::Rows];

@@ -4,18 +4,19 @@
 # Kept between runs, beside what cargo builds.
 STAND_INS=$(dirname "$(dirname "$TRIREME")")/stand-ins
 
-# engine: uses this machine's engine, or starts one that ends with the script.
+# engine: uses this machine's engine, or starts one that ends with the script; exits with 77 if it cannot.
 engine() {
   install docker.io docker-compose
   docker info >/dev/null 2>&1 && return
-  [ "$(id -u)" = 0 ] || fail "no engine for containers runs, and only root can start one"
+  [ "$(id -u)" = 0 ] || no_engine "only root can start one"
   say "starting an engine"
   export DOCKER_HOST=unix://$SCRATCH/docker.sock
   dockerd --data-root "$SCRATCH/images" --exec-root "$SCRATCH/docker" --pidfile "$SCRATCH/docker.pid" \
     -H "$DOCKER_HOST" >"$SCRATCH/dockerd.log" 2>&1 &
   PIDS+=($!)
-  eventually 30 docker info || { tail -20 "$SCRATCH/dockerd.log" >&2; fail "the engine does not start"; }
+  eventually 30 docker info || no_engine "$(tail -3 "$SCRATCH/dockerd.log")"
 }
+no_engine() { say "not run, as no engine for containers runs here and none can be started: $1"; exit 77; }
 
 # bookworm: unpacks a Debian 12 with what all stand-ins but MySQL's need, once.
 bookworm() {

@@ -9,32 +9,23 @@ use std::net::SocketAddr;
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 
-use super::channel::{Channel, ChannelError};
+use super::{channel::Channel, session::SessionError};
 
 /// How headers of the versions start. An answer to the greeting has 1 in the last of these bytes.
 const STARTS: [&[u8]; 2] = [b"PROX", b"\r\n\r\n"];
 /// The largest header that is read, in bytes. What balancers add to the addresses takes some hundred.
 const MAX_HEADER: usize = 4096;
 
-/// What a client's first bytes are.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum First {
-    /// Its own.
-    Answer,
-    /// A header, which has been taken. It does not tell an address if the balancer itself is the client.
-    Header(Option<SocketAddr>),
-    /// No header, though they start as one.
-    Malformed,
+/// Whether a client, whose first bytes have been read, begins with a header.
+pub(super) fn begins(client: &Channel) -> bool {
+    STARTS.iter().any(|start| client.input().starts_with(start))
 }
 
-/// Takes the header, if a client begins with one.
+/// Takes the header; gives where the client is, if the balancer is not itself the client.
 ///
 /// # Errors
-/// The socket fails or closes.
-pub(super) async fn take(client: &mut Channel) -> Result<First, ChannelError> {
-    if !STARTS.iter().any(|start| client.input().starts_with(start)) {
-        return Ok(First::Answer);
-    }
+/// The socket fails or closes, or what begins as a header is none.
+pub(super) async fn take(client: &mut Channel) -> Result<Option<SocketAddr>, SessionError> {
     let config = ParseConfig {
         include_tlvs: false,
         ..ParseConfig::default()
@@ -44,12 +35,12 @@ pub(super) async fn take(client: &mut Channel) -> Result<First, ChannelError> {
             Ok((header, length)) => {
                 let address = header.proxied_address().map(|address| address.source);
                 client.skip(length);
-                return Ok(First::Header(address));
+                return Ok(address);
             }
             Err(Error::BufferTooShort) if client.input().len() < MAX_HEADER => {
                 client.more().await?
             }
-            Err(_) => return Ok(First::Malformed),
+            Err(_) => return Err(SessionError::Malformed),
         }
     }
 }

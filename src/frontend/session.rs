@@ -1,8 +1,8 @@
 //! One client's session: its connection to the server, and the conversation between the two.
 //!
-//! The server speaks first (a greeting), then the client (its answer, after a balancer's PROXY header), then both authenticate in
-//! [`authentication`](Session::authenticate); after that the client sends one command at a time and
-//! the server answers it. A client that sends commands ahead waits in its socket for the answer.
+//! The server speaks first (a greeting), then the client (its answer, after a balancer's PROXY header if there is
+//! one), then both authenticate in [`authentication`](Session::authenticate); after that the client sends one
+//! command at a time and the server answers it. A client that sends commands ahead waits in its socket for the answer.
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
@@ -15,7 +15,7 @@ use tracing::{Span, debug, field, warn};
 use super::{
     answer::{Answer, node_error},
     channel::{self, Channel, ChannelError, Packet, Side},
-    proxied::{self, First},
+    proxied,
     replicated::Replicated,
     shared::Shared,
 };
@@ -256,14 +256,11 @@ impl Session {
         if !self.first_packet().await? {
             return Ok(false);
         }
-        match proxied::take(&mut self.client).await? {
-            First::Answer => {}
-            First::Malformed => return Err(SessionError::Malformed),
-            First::Header(_) if !config.is_balancer(self.address.ip()) => {
+        if proxied::begins(&self.client) {
+            if !config.is_balancer(self.address.ip()) {
                 return Err(SessionError::Untrusted(self.address));
             }
-            First::Header(None) => {}
-            First::Header(Some(address)) => {
+            if let Some(address) = proxied::take(&mut self.client).await? {
                 self.address = address;
                 Span::current().record("proxied_for", field::display(address));
             }
