@@ -22,6 +22,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Who may say for whom it connects.
     pub balancers: Vec<IpNet>,
+    /// How long sessions may go on with their transactions when the node has been told to stop.
+    pub drain_timeout: Duration,
     pub server: Server,
     /// Where the node tells its status over HTTP.
     pub http_listen: SocketAddr,
@@ -137,11 +139,13 @@ impl Config {
         let RawClient {
             listen,
             proxy_protocol_from,
+            drain_timeout_ms,
         } = client;
         let balancers = proxy_protocol_from.into_iter().map(network);
         Ok(Self {
             listen: socket_address("client.listen", listen)?,
             balancers: balancers.collect::<Result<_, _>>()?,
+            drain_timeout: Duration::from_millis(drain_timeout_ms),
             server: Server::check(server)?,
             http_listen: socket_address("http.listen", http.listen)?,
             pid_file: pid_file.map(|Text(path)| path.into()),
@@ -319,6 +323,7 @@ struct Raw {
 struct RawClient {
     listen: Text,
     proxy_protocol_from: Vec<Text>,
+    drain_timeout_ms: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -371,6 +376,7 @@ impl Default for RawClient {
         Self {
             listen: "0.0.0.0:3306".into(),
             proxy_protocol_from: Vec::new(),
+            drain_timeout_ms: 8000,
         }
     }
 }
@@ -416,6 +422,7 @@ mod tests {
         for key in [
             "listen",
             "proxy_protocol_from",
+            "drain_timeout_ms",
             "address",
             "connect_timeout_ms",
             "user",

@@ -15,9 +15,9 @@ use tokio::{
     runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
     sync::watch,
-    time::timeout,
+    time::{sleep, timeout},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
@@ -42,7 +42,8 @@ enum End {
     Failed(String),
 }
 
-/// Runs a node until SIGTERM or SIGINT.
+/// Runs a node until SIGTERM or SIGINT. Sessions may then end what they have begun, until a second signal or
+/// for as long as the configuration lets them.
 ///
 /// # Errors
 /// An address cannot be bound, the process id cannot be written, the log cannot be opened or
@@ -91,8 +92,8 @@ pub fn new_runtime() -> anyhow::Result<Runtime> {
     runtime.context("cannot start the runtime")
 }
 
-/// Whether a signal has told the node to stop: noticed by a thread that outlives every start.
-fn told_to_stop() -> anyhow::Result<watch::Receiver<bool>> {
+/// How often a signal has told the node to stop: counted by a thread that outlives every start.
+fn told_to_stop() -> anyhow::Result<watch::Receiver<usize>> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -103,15 +104,17 @@ fn told_to_stop() -> anyhow::Result<watch::Receiver<bool>> {
             signal(SignalKind::interrupt())?,
         )
     };
-    let (sender, told) = watch::channel(false);
+    let (sender, told) = watch::channel(0);
     thread::spawn(move || {
         runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                sender.send_modify(|told| *told += 1);
             }
         });
-        sender.send_replace(true);
     });
     Ok(told)
 }
@@ -127,13 +130,14 @@ fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 /// Runs a node until it must end or start over.
 async fn start(
     config: &Arc<Config>,
-    mut told: watch::Receiver<bool>,
+    mut told: watch::Receiver<usize>,
     clients: TcpListener,
     http: TcpListener,
     last_error: &LastError,
 ) -> anyhow::Result<End> {
     let clients = tokio::net::TcpListener::from_std(clients)?;
     let http = tokio::net::TcpListener::from_std(http)?;
+    let leaving = CancellationToken::new();
     let member = match &config.cluster {
         Some(cluster) => Some(Member::start(cluster, &config.server).await?),
         None => None,
@@ -143,15 +147,16 @@ async fn start(
         replicator: member.as_ref().map(|member| member.replicator.clone()),
         cluster: member.as_ref().map(|m| (m.name.clone(), m.log.clone())),
         last_error: last_error.clone(),
+        leaving: leaving.clone(),
     };
     let shared = member.as_ref().map(|member| member.shared.clone());
     let sessions = TaskTracker::new();
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let end = tokio::select! {
-        () = frontend::serve(clients, config.clone(), shared, sessions.clone()) => End::Told,
+        () = frontend::serve(clients, config.clone(), shared, sessions.clone(), leaving.clone()) => End::Told,
         () = status::serve(http, source) => End::Told,
         end = ended(member.as_ref()) => end,
-        _ = told.wait_for(|told| *told) => End::Told,
+        () = leave(&mut told, config.drain_timeout, &leaving, &sessions) => End::Told,
     };
     if let End::StartOver(_) = end {
         sessions.close();
@@ -162,6 +167,31 @@ async fn start(
         member.log.stop().await;
     }
     Ok(end)
+}
+
+/// Waits until the node is told to stop, and then for its sessions to end, until it is told again or for as long as
+/// `drain_timeout`.
+async fn leave(
+    told: &mut watch::Receiver<usize>,
+    drain_timeout: Duration,
+    leaving: &CancellationToken,
+    sessions: &TaskTracker,
+) {
+    // The thread that counts outlives this.
+    let _ = told.wait_for(|told| *told > 0).await;
+    leaving.cancel();
+    sessions.close();
+    info!(
+        sessions = sessions.len(),
+        "leaving: sessions end with their transactions"
+    );
+    tokio::select! {
+        () = sessions.wait() => {}
+        _ = told.wait_for(|told| *told > 1) => {}
+        () = sleep(drain_timeout) => {
+            warn!(sessions = sessions.len(), "transactions were not ended within client.drain_timeout_ms");
+        }
+    }
 }
 
 /// Waits until a node of a cluster must end.

@@ -58,6 +58,11 @@ impl Replicated {
         }
     }
 
+    /// Whether the client is in a transaction, or in one that it does not know to be over.
+    pub(super) fn in_transaction(&self, session: &Session) -> bool {
+        self.has_lost || self.transactions.is_open() || session.has(Status::IN_TRANSACTION)
+    }
+
     /// Waits, while the session does nothing, until it must [`yield_to_applier`](Self::yield_to_applier).
     pub(super) async fn in_the_way(&self) {
         self.transactions.doomed().await;

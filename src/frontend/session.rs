@@ -4,12 +4,13 @@
 //! one), then both authenticate in [`authentication`](Session::authenticate); after that the client sends one
 //! command at a time and the server answers it. A client that sends commands ahead waits in its socket for the answer.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, future, io, net::SocketAddr, sync::Arc};
 
 use tokio::{
     net::TcpStream,
     time::{error::Elapsed, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, field, warn};
 
 use super::{
@@ -89,6 +90,7 @@ pub(super) async fn serve(
     address: SocketAddr,
     config: Arc<Config>,
     shared: Option<Arc<Shared>>,
+    leaving: CancellationToken,
 ) {
     if let Err(error) = client.set_nodelay(true) {
         debug!(%error, "client left before its session");
@@ -107,7 +109,7 @@ pub(super) async fn serve(
         }
     };
     let mut session = Session::new(client, address, server);
-    if let Err(error) = session.run(&config, shared).await {
+    if let Err(error) = session.run(&config, shared, &leaving).await {
         session.end(error).await;
     }
 }
@@ -168,6 +170,7 @@ impl Session {
         &mut self,
         config: &Config,
         shared: Option<Arc<Shared>>,
+        leaving: &CancellationToken,
     ) -> Result<(), SessionError> {
         if !self.greeting().await? || !self.proxied(config).await? || !self.answer().await? {
             return Ok(());
@@ -178,16 +181,21 @@ impl Session {
         debug!("logged in");
         let mut replicated = shared.map(|shared| Replicated::new(shared, self));
         loop {
-            let speaker = match &mut replicated {
-                Some(replicated) => tokio::select! {
-                    biased;
-                    () = replicated.in_the_way() => {
+            let in_transaction = match &replicated {
+                Some(replicated) => replicated.in_transaction(self),
+                None => self.has(Status::IN_TRANSACTION),
+            };
+            let speaker = tokio::select! {
+                biased;
+                () = in_the_way(replicated.as_ref()) => {
+                    if let Some(replicated) = &mut replicated {
                         replicated.yield_to_applier(self).await?;
-                        continue;
                     }
-                    speaker = self.speaker() => speaker?,
-                },
-                None => self.speaker().await?,
+                    continue;
+                }
+                // As from a server that shuts down.
+                () = leaving.cancelled(), if !in_transaction => return Ok(()),
+                speaker = self.speaker() => speaker?,
             };
             let Some(speaker) = speaker else {
                 return Ok(());
@@ -467,6 +475,14 @@ impl Session {
     ) -> Result<(), ChannelError> {
         self.client.put(&node_error(code, error).encode(sequence));
         self.client.flush().await
+    }
+}
+
+/// Waits, while a session does nothing, until its transaction is in the applier's way.
+async fn in_the_way(replicated: Option<&Replicated>) {
+    match replicated {
+        Some(replicated) => replicated.in_the_way().await,
+        None => future::pending().await,
     }
 }
 

@@ -30,6 +30,7 @@ defaults
 listen trireme
     balance roundrobin
     option httpchk GET /health
+    http-check disable-on-404
     default-server check inter 1s fastinter 200ms fall 2 rise 1 on-marked-down shutdown-sessions send-proxy-v2
 ";
 

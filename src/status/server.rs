@@ -14,6 +14,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{Cluster, LastError, Member, Role, Status};
@@ -40,6 +41,8 @@ pub struct Source<L> {
     pub captures: Option<Arc<Captures>>,
     pub replicator: Option<Arc<Replicator>>,
     pub last_error: LastError,
+    /// The node has been told to stop.
+    pub leaving: CancellationToken,
 }
 
 /// Serves `/status` and `/health` for as long as the future is polled. Any request for `/`, which
@@ -96,6 +99,8 @@ async fn status<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> Json<
 async fn health<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> (StatusCode, String) {
     match source.problem().await {
         None => (StatusCode::OK, "ok\n".to_owned()),
+        // HAProxy's disable-on-404: no new sessions, and those that are there may end what they do.
+        Some(problem) if source.leaving.is_cancelled() => (StatusCode::NOT_FOUND, problem + "\n"),
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n"),
     }
 }
@@ -103,6 +108,11 @@ async fn health<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> (Stat
 impl<L: ReplicatedLog> Source<L> {
     /// Why clients should go elsewhere.
     async fn problem(&self) -> Option<String> {
+        if self.leaving.is_cancelled() {
+            return Some(
+                "leaving: it has been told to stop, and waits for transactions to end".to_owned(),
+            );
+        }
         let (_, log) = self.cluster.as_ref()?;
         let captures = self.captures.as_ref();
         let problem = |captures: &Arc<Captures>| captures.problem().or_else(|| captures.silence());

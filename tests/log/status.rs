@@ -8,6 +8,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 use trireme::{
     consensus::ReplicatedLog,
     status::{self, LastError, Role, Source, Status},
@@ -28,6 +29,7 @@ impl Port {
             replicator: None,
             cluster: Some(("test".to_owned(), cluster.node(node).clone())),
             last_error: LastError::default(),
+            leaving: CancellationToken::new(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

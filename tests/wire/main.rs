@@ -5,5 +5,6 @@
 mod authentication;
 mod bad_input;
 mod large;
+mod leaving;
 mod proxied;
 mod script;

@@ -8,7 +8,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use trireme::{config::Config, frontend};
 
 /// How long anything may take before the test fails.
@@ -21,6 +21,8 @@ pub(crate) struct Script {
     client: TcpStream,
     server: TcpStream,
     node: JoinHandle<()>,
+    address: SocketAddr,
+    leaving: CancellationToken,
 }
 
 impl Drop for Script {
@@ -41,11 +43,13 @@ impl Script {
         let config = Config::parse(&format!("{more}\n[server]\naddress = \"{address}\"")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let leaving = CancellationToken::new();
         let node = tokio::spawn(frontend::serve(
             listener,
             Arc::new(config),
             None,
             TaskTracker::new(),
+            leaving.clone(),
         ));
         let client = TcpStream::connect(address).await.unwrap();
         let (server, _) = patiently(server.accept()).await.unwrap();
@@ -53,7 +57,20 @@ impl Script {
             client,
             server,
             node,
+            address,
+            leaving,
         }
+    }
+
+    /// The node is told to stop; nobody is let in any more.
+    pub(crate) async fn node_leaves(&mut self) {
+        self.leaving.cancel();
+        let refused = async {
+            while TcpStream::connect(self.address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(refused).await;
     }
 
     /// Where the node sees the client.

@@ -1,0 +1,43 @@
+//! A node that has been told to stop: each session ends when it is in no transaction.
+
+use crate::{
+    authentication::authenticated,
+    script::{Script, packet},
+};
+
+/// `SERVER_STATUS_IN_TRANS` and `SERVER_STATUS_AUTOCOMMIT`.
+const OPEN: &[u8] = b"\0\0\0\x03\0\0\0";
+const OVER: &[u8] = b"\0\0\0\x02\0\0\0";
+
+async fn statement(script: &mut Script, text: &[u8], answer: &[u8]) {
+    script.client(&packet(0, &[b"\x03", text].concat())).await;
+    script.server(&packet(1, answer)).await;
+}
+
+#[tokio::test]
+async fn a_session_that_does_nothing_ends_at_once() {
+    let mut script = authenticated().await;
+    script.node_leaves().await;
+    assert_eq!(script.node_closes().await, b"");
+}
+
+#[tokio::test]
+async fn a_transaction_goes_on_to_its_end() {
+    let mut script = authenticated().await;
+    statement(&mut script, b"BEGIN", OPEN).await;
+    script.node_leaves().await;
+    statement(&mut script, b"INSERT INTO t VALUES (1)", OPEN).await;
+    statement(&mut script, b"COMMIT", OVER).await;
+    assert_eq!(script.node_closes().await, b"");
+}
+
+#[tokio::test]
+async fn a_statement_that_runs_is_answered() {
+    let mut script = authenticated().await;
+    script
+        .client(&packet(0, b"\x03INSERT INTO t VALUES (1)"))
+        .await;
+    script.node_leaves().await;
+    script.server(&packet(1, OVER)).await;
+    assert_eq!(script.node_closes().await, b"");
+}
