@@ -1,15 +1,16 @@
 //! The replicated log on openraft.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use openraft::{SnapshotPolicy, async_runtime::watch::WatchReceiver};
+use openraft::{Instant, SnapshotPolicy, async_runtime::watch::WatchReceiver};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
+    time::timeout,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     Deliveries, ProposeError, Raft, ReplicatedLog, View, formation, majority,
@@ -23,6 +24,10 @@ use super::{
     },
 };
 use crate::{config::Cluster, id::NodeId};
+
+/// How long a node that stops waits for another to lead, and how long ago it must have heard of that: more than an
+/// election takes.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why the log cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -163,8 +168,40 @@ impl Engine {
         }
     }
 
+    /// Has another node lead, if this one does: without that the others would have to miss it first.
+    async fn hand_over(&self) {
+        let heir = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let others = metrics.heartbeat.iter().flatten();
+            let others = others.filter(|(node, _)| **node != self.node);
+            let heard = others.filter_map(|(node, heard)| heard.map(|heard| (*node, *heard)));
+            let there = heard.filter(|(_, heard)| heard.elapsed() < HAND_OVER_LIMIT);
+            there.max_by_key(|(_, heard)| *heard).map(|(node, _)| node)
+        };
+        let Some(heir) = heir else {
+            return;
+        };
+        if self.raft.trigger().transfer_leader(heir).await.is_err() {
+            return;
+        }
+        let mut route = self.route.clone();
+        let handed_over = async {
+            while route
+                .leadership()
+                .is_none_or(|leadership| leadership.leader == self.node)
+            {
+                route.changed().await;
+            }
+        };
+        if timeout(HAND_OVER_LIMIT, handed_over).await.is_err() {
+            warn!(%heir, "the node to which the lead was handed over has not taken it");
+        }
+    }
+
     /// Stops the engine after what it is writing, and frees its port.
     pub async fn stop(&self) {
+        self.hand_over().await;
         self.tasks.lock().await.shutdown().await;
         // An engine that has failed before was reported by `failed`.
         let _ = self.raft.shutdown().await;
