@@ -2,12 +2,13 @@
 
 use std::{
     io::{ErrorKind, IsTerminal, Write, stdout},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
@@ -35,6 +36,9 @@ enum Command {
         /// The node's configuration; config.example.toml describes every key.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// How the log is written, to standard error.
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        log_format: LogFormat,
     },
     /// Show what a node knows of itself and its cluster. Fails if it should get no clients.
     Status {
@@ -53,6 +57,21 @@ enum Command {
         #[command(subcommand)]
         action: Option<SandboxAction>,
     },
+    /// Print what completes this command's arguments in a shell.
+    Completions { shell: Shell },
+    /// Write this command's manual pages.
+    Man {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object a line, for programs.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,9 +87,11 @@ enum SandboxAction {
 pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
-        Command::Run { config } => run(&config).map(|()| ExitCode::SUCCESS),
+        Command::Run { config, log_format } => run(&config, log_format).map(|()| ExitCode::SUCCESS),
         Command::Status { address, json } => status(&address, json),
         Command::Sandbox { options, action } => sandbox(options, action),
+        Command::Completions { shell } => print(&completions(shell)).map(|()| ExitCode::SUCCESS),
+        Command::Man { directory } => man(&directory).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,
@@ -81,13 +102,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(path: &std::path::Path) -> anyhow::Result<()> {
+fn run(path: &Path, format: LogFormat) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let filter = EnvFilter::try_from_env("TRIREME_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let last_error = LastError::default();
     let printed = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
+    let printed = match format {
+        LogFormat::Text => printed.boxed(),
+        LogFormat::Json => printed.json().boxed(),
+    };
     tracing_subscriber::registry()
         .with(printed.with_filter(filter))
         .with(last_error.clone().with_filter(EnvFilter::new(LOGGED)))
@@ -110,14 +135,31 @@ fn status(address: &str, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         status.to_string()
     };
-    // Who reads it may have seen enough.
-    if let Err(error) = writeln!(stdout(), "{shown}")
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        return Err(error).context("cannot show the status");
-    }
+    print(format!("{shown}\n").as_bytes())?;
     Ok(match status.problem {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::FAILURE,
     })
+}
+
+fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "trireme", &mut script);
+    script
+}
+
+fn man(directory: &Path) -> anyhow::Result<()> {
+    let command = Cli::command().disable_help_subcommand(true);
+    let written = clap_mangen::generate_to(command, directory);
+    written.with_context(|| format!("cannot write manual pages into {}", directory.display()))
+}
+
+/// Writes to standard output. Who reads it may have seen enough.
+fn print(shown: &[u8]) -> anyhow::Result<()> {
+    match stdout().write_all(shown) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }

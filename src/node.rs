@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
 use tokio::{
     runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
@@ -151,6 +152,7 @@ async fn start(
     };
     let shared = member.as_ref().map(|member| member.shared.clone());
     let sessions = TaskTracker::new();
+    tell_service_manager(NotifyState::Ready);
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let end = tokio::select! {
         () = frontend::serve(clients, config.clone(), shared, sessions.clone(), leaving.clone()) => End::Told,
@@ -169,6 +171,13 @@ async fn start(
     Ok(end)
 }
 
+/// Tells systemd, if it has started the node as one that tells (`Type=notify`).
+fn tell_service_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "the service manager cannot be told");
+    }
+}
+
 /// Waits until the node is told to stop, and then for its sessions to end, until it is told again or for as long as
 /// `drain_timeout`.
 async fn leave(
@@ -179,6 +188,7 @@ async fn leave(
 ) {
     // The thread that counts outlives this.
     let _ = told.wait_for(|told| *told > 0).await;
+    tell_service_manager(NotifyState::Stopping);
     leaving.cancel();
     sessions.close();
     info!(
