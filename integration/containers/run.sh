@@ -30,14 +30,14 @@ expect_healthy() {
   done
 }
 
-# traffic SECONDS: what docker/traffic.sh prints, in OUT; it fails if the servers differ.
+# traffic SECONDS: runs docker/traffic.sh, and keeps what it prints in a file; it fails if the servers differ.
 traffic() {
   compose run --rm -T traffic "$1" >"$SCRATCH/traffic" 2>&1 || { cat "$SCRATCH/traffic" >&2; fail "traffic"; }
   [ "$(grep -c $'sum\t1000$' "$SCRATCH/traffic")" = 3 ] || { cat "$SCRATCH/traffic" >&2; fail "money was made or lost"; }
   grep transfers "$SCRATCH/traffic" | awk '{t += $1; d += $3; f += $5} END {print "   " t " transfers, " d " deadlocks, " f " failed"}'
 }
 
-# while_traffic COMMAND…: runs the command two seconds after traffic has begun.
+# while_traffic COMMAND…: runs the command while there is traffic.
 while_traffic() {
   traffic 12 &
   local running=$!

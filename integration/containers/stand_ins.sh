@@ -4,19 +4,19 @@
 # Kept between runs, beside what cargo builds.
 STAND_INS=$(dirname "$(dirname "$TRIREME")")/stand-ins
 
-# engine: uses this machine's engine, or starts one that ends with the script; exits with 77 if it cannot.
+# engine: uses the engine of this machine, or starts one that ends with the script; exits with 77 if it cannot.
 engine() {
+  [ "$(id -u)" = 0 ] || not_run "only root can unpack a Debian for the images"
   install docker.io docker-compose
   docker info >/dev/null 2>&1 && return
-  [ "$(id -u)" = 0 ] || no_engine "only root can start one"
   say "starting an engine"
   export DOCKER_HOST=unix://$SCRATCH/docker.sock
   dockerd --data-root "$SCRATCH/images" --exec-root "$SCRATCH/docker" --pidfile "$SCRATCH/docker.pid" \
     -H "$DOCKER_HOST" >"$SCRATCH/dockerd.log" 2>&1 &
   PIDS+=($!)
-  eventually 30 docker info || no_engine "$(tail -3 "$SCRATCH/dockerd.log")"
+  eventually 30 docker info || not_run "no engine for containers can be started: $(tail -3 "$SCRATCH/dockerd.log")"
 }
-no_engine() { say "not run, as no engine for containers runs here and none can be started: $1"; exit 77; }
+not_run() { say "not run: $1"; exit 77; }
 
 # bookworm: unpacks a Debian 12 with what all stand-ins but MySQL's need, once.
 bookworm() {
