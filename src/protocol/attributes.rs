@@ -22,8 +22,9 @@ const USER: usize = 32;
 /// Servers refuse more.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Adds an attribute to a client's answer, if there is room and the server, which has offered `offered`,
-/// takes any. An answer that does not end where it should is left as it is: the server will judge it.
+/// Adds an attribute to those of a client's answer, if it has any and there is room; `offered` is what the server has
+/// offered. A client that sends none sends none with `COM_CHANGE_USER` either, where the server would miss them. An
+/// answer that does not end where it should is left as it is: the server will judge it.
 pub fn add(answer: &mut Vec<u8>, offered: Capabilities, name: &str, value: &str) {
     if let Some(added) = with(answer, offered, name, value) {
         *answer = added;
@@ -37,7 +38,9 @@ fn with(answer: &[u8], offered: Capabilities, name: &str, value: &str) -> Option
         | Capabilities::SECURE_CONNECTION
         | Capabilities::CONNECT_WITH_DB
         | Capabilities::PLUGIN_AUTH;
-    if !offered.has(asked & places | Capabilities::CONNECT_ATTRS) {
+    if !asked.has(Capabilities::CONNECT_ATTRS)
+        || !offered.has(asked & places | Capabilities::CONNECT_ATTRS)
+    {
         return None;
     }
     let mut rest = after_zero(answer.get(USER..)?)?;
@@ -55,13 +58,9 @@ fn with(answer: &[u8], offered: Capabilities, name: &str, value: &str) -> Option
         }
     }
     let before = answer.len() - rest.len();
-    let (mut attributes, rest) = if asked.has(Capabilities::CONNECT_ATTRS) {
-        let (length, all) = lenenc::split(rest)?;
-        let (attributes, rest) = all.split_at_checked(length.try_into().ok()?)?;
-        (attributes.to_vec(), rest)
-    } else {
-        (Vec::new(), rest)
-    };
+    let (length, rest) = lenenc::split(rest)?;
+    let (attributes, rest) = rest.split_at_checked(length.try_into().ok()?)?;
+    let mut attributes = attributes.to_vec();
     for text in [name, value] {
         lenenc::put(&mut attributes, text.len() as u64);
         attributes.extend_from_slice(text.as_bytes());
@@ -70,8 +69,6 @@ fn with(answer: &[u8], offered: Capabilities, name: &str, value: &str) -> Option
         return None;
     }
     let mut added = answer[..before].to_vec();
-    let [a, b, c, d, ..] = (asked | Capabilities::CONNECT_ATTRS).0.to_le_bytes();
-    added[..4].copy_from_slice(&[a, b, c, d]);
     lenenc::put(&mut added, attributes.len() as u64);
     added.extend_from_slice(&attributes);
     added.extend_from_slice(rest);
@@ -107,21 +104,20 @@ mod tests {
     fn an_attribute_is_added_after_those_that_are_there() {
         let (db, secure, plugin, lenenc) = (1 << 3, 1 << 15, 1 << 19, 1 << 21);
         for (capabilities, before, after) in [
-            (0, &b"me\0hash\0"[..], &b"me\0hash\0\x04\x01n\x01v"[..]),
-            (secure, b"me\0\x02\0h", b"me\0\x02\0h\x04\x01n\x01v"),
+            (0, &b"me\0hash\0\0"[..], &b"me\0hash\0\x04\x01n\x01v"[..]),
+            (secure, b"me\0\x02\0h\0", b"me\0\x02\0h\x04\x01n\x01v"),
             (
                 lenenc | secure,
-                b"\0\xfc\x02\0\0h",
+                b"\0\xfc\x02\0\0h\0",
                 b"\0\xfc\x02\0\0h\x04\x01n\x01v",
             ),
             (
-                secure | db | plugin | ATTRS,
+                secure | db | plugin,
                 b"me\0\0db\0plug\0\x04\x01a\x01bz",
                 b"me\0\0db\0plug\0\x08\x01a\x01b\x01n\x01vz",
             ),
-            (secure | ATTRS, b"me\0\0\0", b"me\0\0\x04\x01n\x01v"),
         ] {
-            let mut given = answer(capabilities, before);
+            let mut given = answer(capabilities | ATTRS, before);
             add(&mut given, ALL, "n", "v");
             assert_eq!(given, answer(capabilities | ATTRS, after), "{before:?}");
         }
@@ -132,10 +128,12 @@ mod tests {
         let secure = 1 << 15;
         let full = [b"me\0\0\xfe\0\0\x01\0\0\0\0\0", &[0; 1 << 16][..]].concat();
         for (capabilities, offered, rest) in [
-            (secure, ATTRS, &b"me\0\0"[..]),
-            (secure, secure, b"me\0\0"),
-            (secure, secure | ATTRS, b"me\0\x05"),
-            (secure, secure | ATTRS, b"me"),
+            (secure, secure | ATTRS, &b"me\0\0"[..]),
+            (secure | ATTRS, ATTRS, b"me\0\0\0"),
+            (secure | ATTRS, secure, b"me\0\0\0"),
+            (secure | ATTRS, secure | ATTRS, b"me\0\x05"),
+            (secure | ATTRS, secure | ATTRS, b"me\0\0"),
+            (secure | ATTRS, secure | ATTRS, b"me"),
             (secure | ATTRS, secure | ATTRS, b"me\0\0\x05a"),
             (secure | ATTRS, secure | ATTRS, &full),
         ] {

@@ -1,7 +1,5 @@
 //! The ways in: what an account's plugin says passes through unchanged, and the server decides.
 
-use std::net::SocketAddr;
-
 use crate::script::{Script, packet};
 
 const OK: &[u8] = b"\0\0\0\x02\0\0\0";
@@ -31,23 +29,6 @@ pub(crate) fn answer(capabilities: u32, authentication: &[u8], plugin: &str) -> 
     packet(1, &payload)
 }
 
-/// An answer without attributes as the server gets it, with that of where the client is.
-pub(crate) fn told(
-    capabilities: u32,
-    authentication: &[u8],
-    plugin: &str,
-    at: SocketAddr,
-) -> Vec<u8> {
-    let (name, value) = ("trireme_client", at.to_string());
-    let mut payload = answer(capabilities | 1 << 20, authentication, plugin)[4..].to_vec();
-    payload.push((name.len() + value.len() + 2) as u8);
-    for text in [name, &value] {
-        payload.push(text.len() as u8);
-        payload.extend(text.as_bytes());
-    }
-    packet(1, &payload)
-}
-
 /// A session up to the client's answer, which both sides get without what a node cannot carry.
 pub(crate) async fn until_the_answer(plugin: &str, authentication: &[u8]) -> Script {
     let mut script = Script::start().await;
@@ -57,11 +38,10 @@ pub(crate) async fn until_the_answer(plugin: &str, authentication: &[u8]) -> Scr
             &greeting(0xf7df, 0xd3ff, plugin),
         )
         .await;
-    let at = script.client_address();
     script
         .client_arrives(
             &answer(0x058a_a6a5, authentication, plugin),
-            &told(0x018a_a685, authentication, plugin, at),
+            &answer(0x018a_a685, authentication, plugin),
         )
         .await;
     script
