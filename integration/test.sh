@@ -46,7 +46,7 @@ check cargo fmt --check
 check cargo clippy --locked --all-targets -- -D warnings
 check cargo test --locked
 check end prepare
-promise() { timeout 1200 bash "integration/$1/run.sh"; }
+promise() { timeout 600 bash "integration/$1/run.sh"; }
 # These take long and are not in a hurry. Where speed or idleness is measured nothing may run beside.
 begin definition promise definition
 for name in behind bursts capture commit crash; do check promise $name; done
@@ -58,7 +58,7 @@ begin slow promise slow
 check promise retention
 check end slow
 for name in priority sandbox load; do check promise $name; done
-[ -z "${CONTAINERS:-}" ] || check promise containers
+[ -z "${CONTAINERS:-}" ] || check timeout 1200 bash integration/containers/run.sh
 cat "$SCRATCH/failures" 2>/dev/null
 printf '\n%d passed, %d failed, %d not run\n' $passed $failed $not_run
 [ $failed = 0 ]

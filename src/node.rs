@@ -25,7 +25,7 @@ use crate::{
     backend::{self, CaptureFailure, Captures, Schemas},
     config::{Cluster, Config, Server},
     consensus::Engine,
-    frontend::{self, Shared},
+    frontend::{Frontend, Shared},
     replicator::{ReplicationFailure, Replicator},
     status::{self, LastError},
 };
@@ -150,12 +150,17 @@ async fn start(
         last_error: last_error.clone(),
         leaving: leaving.clone(),
     };
-    let shared = member.as_ref().map(|member| member.shared.clone());
     let sessions = TaskTracker::new();
+    let frontend = Frontend {
+        config: config.clone(),
+        shared: member.as_ref().map(|member| member.shared.clone()),
+        sessions: sessions.clone(),
+        leaving: leaving.clone(),
+    };
     tell_service_manager(NotifyState::Ready);
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let end = tokio::select! {
-        () = frontend::serve(clients, config.clone(), shared, sessions.clone(), leaving.clone()) => End::Told,
+        () = frontend.serve(clients) => End::Told,
         () = status::serve(http, source) => End::Told,
         end = ended(member.as_ref()) => end,
         () = leave(&mut told, config.drain_timeout, &leaving, &sessions) => End::Told,

@@ -5,8 +5,8 @@ use tracing::info;
 use super::{Connection, ConnectionError};
 use crate::{config::AutoIncrement, id::TransactionId};
 
-/// The global variables that capture depends on. A server has those of its own family.
-const SETTINGS: [(&str, &str); 9] = [
+/// The global variables that a node depends on. A server has those of its own family.
+const SETTINGS: [(&str, &str); 10] = [
     ("binlog_format", "ROW"),
     ("binlog_row_image", "FULL"),
     ("binlog_row_metadata", "FULL"),
@@ -19,12 +19,10 @@ const SETTINGS: [(&str, &str); 9] = [
     ("xa_detach_on_prepare", "OFF"),
     // What events write commits at once, and on every node.
     ("event_scheduler", "OFF"),
+    // After so many connections in a row that broke off before their login a server refuses the address that they
+    // came from. All clients come from the node's, and a balancer may only look whether somebody listens.
+    ("max_connect_errors", "4294967295"),
 ];
-
-/// Connections in a row that may break off before their login. After so many a server refuses the address that
-/// they came from, which would be the node's, with all clients behind it: a balancer that only looks
-/// whether somebody listens would end in that.
-const CONNECT_ERRORS: (&str, &str) = ("max_connect_errors", "4294967295");
 
 /// The schemas, made without a trace in the binlog: every node has its own. All accounts need the right
 /// to change their session's mark, and only the row in `mysql.db` gives it to all of them; what is not
@@ -98,16 +96,14 @@ pub async fn prepare(
         return Err(PrepareError::NoBinlog);
     }
     for (name, wanted) in SETTINGS {
-        set(connection, name, wanted, &format!("'{wanted}'")).await?;
+        set(connection, name, wanted).await?;
     }
-    let (name, wanted) = CONNECT_ERRORS;
-    set(connection, name, wanted, wanted).await?;
     if let Some(AutoIncrement { increment, offset }) = auto_increment {
         for (name, wanted) in [
             ("auto_increment_increment", increment.to_string()),
             ("auto_increment_offset", offset.to_string()),
         ] {
-            set(connection, name, &wanted, &wanted).await?;
+            set(connection, name, &wanted).await?;
         }
     }
     if !has_schemas(connection).await? {
@@ -116,13 +112,8 @@ pub async fn prepare(
     Ok(())
 }
 
-/// Gives a global variable the value that is wanted, written `literal` in SQL, if the server has the variable.
-async fn set(
-    connection: &mut Connection,
-    name: &str,
-    wanted: &str,
-    literal: &str,
-) -> Result<(), PrepareError> {
+/// Gives a global variable the value that is wanted, if the server has the variable.
+async fn set(connection: &mut Connection, name: &str, wanted: &str) -> Result<(), PrepareError> {
     let show = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
     let rows = connection.query(&show).await?;
     let Some(value) = rows.first().and_then(|row| row.text(1)) else {
@@ -132,7 +123,9 @@ async fn set(
     if value.eq_ignore_ascii_case(wanted) || value == "DISABLED" {
         return Ok(());
     }
-    let setting = format!("SET GLOBAL {name} = {literal}");
+    let is_number = wanted.parse::<u64>().is_ok();
+    let quote = if is_number { "" } else { "'" };
+    let setting = format!("SET GLOBAL {name} = {quote}{wanted}{quote}");
     if let Err(error) = connection.query(&setting).await {
         return Err(PrepareError::Setting { setting, error });
     }

@@ -4,21 +4,20 @@
 //! one), then both authenticate in [`authentication`](Session::authenticate); after that the client sends one
 //! command at a time and the server answers it. A client that sends commands ahead waits in its socket for the answer.
 
-use std::{fmt, future, io, net::SocketAddr, sync::Arc};
+use std::{fmt, future, io, net::SocketAddr, pin::pin, sync::Arc};
 
 use tokio::{
     net::TcpStream,
     time::{error::Elapsed, timeout},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, field, warn};
 
 use super::{
+    Frontend,
     answer::{Answer, node_error},
     channel::{self, Channel, ChannelError, Packet, Side},
     proxied,
     replicated::Replicated,
-    shared::Shared,
 };
 use crate::{
     backend::unreachable,
@@ -85,13 +84,8 @@ pub(super) enum SessionError {
 }
 
 /// Serves one client until either side closes.
-pub(super) async fn serve(
-    client: TcpStream,
-    address: SocketAddr,
-    config: Arc<Config>,
-    shared: Option<Arc<Shared>>,
-    leaving: CancellationToken,
-) {
+pub(super) async fn serve(client: TcpStream, address: SocketAddr, frontend: Arc<Frontend>) {
+    let Frontend { config, shared, .. } = &*frontend;
     if let Err(error) = client.set_nodelay(true) {
         debug!(%error, "client left before its session");
         return;
@@ -100,7 +94,7 @@ pub(super) async fn serve(
     if let Some(problem) = shared.as_ref().and_then(|shared| shared.problem()) {
         return turn_away(client, &problem).await;
     }
-    let server = match connect(&config).await {
+    let server = match connect(config).await {
         Ok(server) => Channel::new(Side::Server, server),
         Err(error) => {
             warn!(server = %config.server.address, %error, "server unreachable");
@@ -109,7 +103,7 @@ pub(super) async fn serve(
         }
     };
     let mut session = Session::new(client, address, server);
-    if let Err(error) = session.run(&config, shared, &leaving).await {
+    if let Err(error) = session.run(&frontend).await {
         session.end(error).await;
     }
 }
@@ -166,19 +160,24 @@ impl Session {
         }
     }
 
-    async fn run(
-        &mut self,
-        config: &Config,
-        shared: Option<Arc<Shared>>,
-        leaving: &CancellationToken,
-    ) -> Result<(), SessionError> {
-        if !self.greeting().await? || !self.proxied(config).await? || !self.answer().await? {
+    async fn run(&mut self, frontend: &Frontend) -> Result<(), SessionError> {
+        let Frontend {
+            config,
+            shared,
+            leaving,
+            ..
+        } = frontend;
+        // Waited for once: a statement pays nothing for it.
+        let mut left = pin!(leaving.cancelled());
+        let logged_in = tokio::select! {
+            logged_in = self.log_in(config) => logged_in?,
+            () = &mut left => false,
+        };
+        if !logged_in {
             return Ok(());
         }
-        if !self.authenticate().await? {
-            return Ok(channel::drain(&mut self.server, &mut self.client).await?);
-        }
         debug!("logged in");
+        let shared = shared.clone();
         let mut replicated = shared.map(|shared| Replicated::new(shared, self));
         loop {
             let in_transaction = match &replicated {
@@ -194,7 +193,7 @@ impl Session {
                     continue;
                 }
                 // As from a server that shuts down.
-                () = leaving.cancelled(), if !in_transaction => return Ok(()),
+                () = &mut left, if !in_transaction => return Ok(()),
                 speaker = self.speaker() => speaker?,
             };
             let Some(speaker) = speaker else {
@@ -221,6 +220,18 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Relays what comes before the first command; tells whether the client has been let in.
+    async fn log_in(&mut self, config: &Config) -> Result<bool, SessionError> {
+        if !self.greeting().await? || !self.answer(config).await? {
+            return Ok(false);
+        }
+        let is_in = self.authenticate().await?;
+        if !is_in {
+            channel::drain(&mut self.server, &mut self.client).await?;
+        }
+        Ok(is_in)
     }
 
     /// Relays the greeting without what a node cannot carry; tells whether there is one, and not an
@@ -259,28 +270,29 @@ impl Session {
         }
     }
 
-    /// Takes what a balancer says before its client does; tells whether the client goes on.
-    async fn proxied(&mut self, config: &Config) -> Result<bool, SessionError> {
-        if !self.first_packet().await? {
-            return Ok(false);
+    /// Takes the PROXY header of a balancer.
+    async fn proxied(&mut self, config: &Config) -> Result<(), SessionError> {
+        if !config.is_balancer(self.address.ip()) {
+            return Err(SessionError::Untrusted(self.address));
         }
-        if proxied::begins(&self.client) {
-            if !config.is_balancer(self.address.ip()) {
-                return Err(SessionError::Untrusted(self.address));
-            }
-            if let Some(address) = proxied::take(&mut self.client).await? {
-                self.address = address;
-                Span::current().record("proxied_for", field::display(address));
-            }
+        if let Some(address) = proxied::take(&mut self.client).await? {
+            self.address = address;
+            Span::current().record("proxied_for", field::display(address));
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Relays the answer without what a node cannot carry, and with where the client is; tells whether there
     /// is one.
-    async fn answer(&mut self) -> Result<bool, SessionError> {
+    async fn answer(&mut self, config: &Config) -> Result<bool, SessionError> {
         if !self.first_packet().await? {
             return Ok(false);
+        }
+        if proxied::begins(&self.client) {
+            self.proxied(config).await?;
+            if !self.first_packet().await? {
+                return Ok(false);
+            }
         }
         let Some(mut answer) = self.client.take(MAX_HANDSHAKE).await? else {
             return Err(SessionError::Answer(HandshakeError::TooLong));

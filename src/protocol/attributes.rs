@@ -15,6 +15,8 @@
 //!
 //! Source: "Protocol::HandshakeResponse41" in the MySQL source documentation.
 
+use mysql_common::io::BufMutExt;
+
 use super::{capability::Capabilities, lenenc};
 
 /// Where the user's name starts.
@@ -62,15 +64,13 @@ fn with(answer: &[u8], offered: Capabilities, name: &str, value: &str) -> Option
     let (attributes, rest) = rest.split_at_checked(length.try_into().ok()?)?;
     let mut attributes = attributes.to_vec();
     for text in [name, value] {
-        lenenc::put(&mut attributes, text.len() as u64);
-        attributes.extend_from_slice(text.as_bytes());
+        attributes.put_lenenc_str(text.as_bytes());
     }
     if attributes.len() > MAX_BYTES {
         return None;
     }
     let mut added = answer[..before].to_vec();
-    lenenc::put(&mut added, attributes.len() as u64);
-    added.extend_from_slice(&attributes);
+    added.put_lenenc_str(&attributes);
     added.extend_from_slice(rest);
     Some(added)
 }

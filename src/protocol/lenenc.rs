@@ -24,48 +24,9 @@ pub fn split(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_le_bytes(value), rest))
 }
 
-/// Writes an integer in as few bytes as it takes.
-pub fn put(out: &mut Vec<u8>, value: u64) {
-    let bytes = value.to_le_bytes();
-    match value {
-        0..=0xfa => out.push(bytes[0]),
-        0xfb..=0xffff => {
-            out.push(0xfc);
-            out.extend_from_slice(&bytes[..2]);
-        }
-        0x1_0000..=0xff_ffff => {
-            out.push(0xfd);
-            out.extend_from_slice(&bytes[..3]);
-        }
-        _ => {
-            out.push(0xfe);
-            out.extend_from_slice(&bytes);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_written_is_read() {
-        for value in [
-            0,
-            0xfa,
-            0xfb,
-            0xff,
-            0xffff,
-            0x1_0000,
-            0xff_ffff,
-            0x100_0000,
-            u64::MAX,
-        ] {
-            let mut bytes = Vec::new();
-            put(&mut bytes, value);
-            assert_eq!(split(&bytes), Some((value, &b""[..])));
-        }
-    }
 
     #[test]
     fn every_width() {

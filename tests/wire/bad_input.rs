@@ -13,7 +13,7 @@ pub(crate) fn error(bytes: &[u8]) -> (u8, u16, &str) {
     (bytes[3], number, std::str::from_utf8(&bytes[7..]).unwrap())
 }
 
-async fn greeted() -> Script {
+pub(crate) async fn greeted() -> Script {
     let mut script = Script::start().await;
     script
         .server(&greeting(0xf7df, 0xd3ff, "mysql_native_password"))

@@ -2,6 +2,7 @@
 
 use crate::{
     authentication::authenticated,
+    bad_input::greeted,
     script::{Script, packet},
 };
 
@@ -39,5 +40,12 @@ async fn a_statement_that_runs_is_answered() {
         .await;
     script.node_leaves().await;
     script.server(&packet(1, OVER)).await;
+    assert_eq!(script.node_closes().await, b"");
+}
+
+#[tokio::test]
+async fn a_login_does_not_hold_the_node() {
+    let mut script = greeted().await;
+    script.node_leaves().await;
     assert_eq!(script.node_closes().await, b"");
 }

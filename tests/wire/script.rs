@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use trireme::{config::Config, frontend};
+use trireme::{config::Config, frontend::Frontend};
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,13 +44,13 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let leaving = CancellationToken::new();
-        let node = tokio::spawn(frontend::serve(
-            listener,
-            Arc::new(config),
-            None,
-            TaskTracker::new(),
-            leaving.clone(),
-        ));
+        let frontend = Frontend {
+            config: Arc::new(config),
+            shared: None,
+            sessions: TaskTracker::new(),
+            leaving: leaving.clone(),
+        };
+        let node = tokio::spawn(frontend.serve(listener));
         let client = TcpStream::connect(address).await.unwrap();
         let (server, _) = patiently(server.accept()).await.unwrap();
         Self {

@@ -3,6 +3,8 @@
 //! `config.example.toml` describes every key; a test keeps it equal to the defaults here. Strings may
 //! take values from the environment, so that one file can serve all nodes of a cluster.
 
+mod raw;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -12,6 +14,8 @@ use std::{
 
 use ipnet::IpNet;
 use serde::Deserialize;
+
+use raw::{Raw, RawClient, RawCluster, RawServer, Text};
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -277,134 +281,11 @@ fn is_host_and_port(address: &str) -> bool {
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p != 0))
 }
 
-/// A string of the file, with values from the environment in it.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Text(String);
-
-impl TryFrom<String> for Text {
-    type Error = String;
-
-    fn try_from(written: String) -> Result<Self, String> {
-        let text = subst::substitute(&written, &subst::Env);
-        text.map(Self).map_err(|error| {
-            format!(
-                "{error}; ${{NAME}} stands for a variable of the environment, \\$ for a dollar sign, \\\\ for a backslash"
-            )
-        })
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl From<Text> for Password {
-    fn from(Text(password): Text) -> Self {
-        Self(password)
-    }
-}
-
-/// The file as written, with a default for every key.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Raw {
-    pid_file: Option<Text>,
-    client: RawClient,
-    server: RawServer,
-    http: RawHttp,
-    cluster: Option<RawCluster>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawClient {
-    listen: Text,
-    proxy_protocol_from: Vec<Text>,
-    drain_timeout_ms: u64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawServer {
-    address: Text,
-    connect_timeout_ms: u64,
-    user: Text,
-    password: Password,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawHttp {
-    listen: Text,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawCluster {
-    name: Text,
-    address: Option<Text>,
-    members: Vec<Text>,
-    listen: Text,
-    directory: Text,
-    log_retention_mb: u32,
-    reads_without_majority: bool,
-    backdoor_commits: BackdoorPolicy,
-    auto_increment_by_node: bool,
-}
-
-impl Default for RawCluster {
-    fn default() -> Self {
-        Self {
-            name: "trireme".into(),
-            address: None,
-            members: Vec::new(),
-            listen: "0.0.0.0:4567".into(),
-            directory: "/var/lib/trireme".into(),
-            log_retention_mb: 1024,
-            reads_without_majority: false,
-            backdoor_commits: BackdoorPolicy::Fatal,
-            auto_increment_by_node: true,
-        }
-    }
-}
-
-impl Default for RawClient {
-    fn default() -> Self {
-        Self {
-            listen: "0.0.0.0:3306".into(),
-            proxy_protocol_from: Vec::new(),
-            drain_timeout_ms: 8000,
-        }
-    }
-}
-
-impl Default for RawServer {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1:3307".into(),
-            connect_timeout_ms: 3000,
-            user: "trireme".into(),
-            password: Password(String::new()),
-        }
-    }
-}
-
-impl Default for RawHttp {
-    fn default() -> Self {
-        Self {
-            listen: "0.0.0.0:9200".into(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const EXAMPLE: &str = include_str!("../config.example.toml");
+    const EXAMPLE: &str = include_str!("../../config.example.toml");
 
     #[test]
     fn the_example_states_the_defaults() {

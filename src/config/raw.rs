@@ -1,0 +1,128 @@
+//! The configuration file as it is written, with a default for every key.
+
+use serde::Deserialize;
+
+use super::{BackdoorPolicy, Password};
+
+/// A string of the file, with values from the environment in it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Text(pub(super) String);
+
+impl TryFrom<String> for Text {
+    type Error = String;
+
+    fn try_from(written: String) -> Result<Self, String> {
+        let text = subst::substitute(&written, &subst::Env);
+        text.map(Self).map_err(|error| {
+            format!(
+                "{error}; ${{NAME}} stands for a variable of the environment, \\$ for a dollar sign, \\\\ for a backslash"
+            )
+        })
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<Text> for Password {
+    fn from(Text(password): Text) -> Self {
+        Self(password)
+    }
+}
+
+/// The file as written, with a default for every key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) pid_file: Option<Text>,
+    pub(super) client: RawClient,
+    pub(super) server: RawServer,
+    pub(super) http: RawHttp,
+    pub(super) cluster: Option<RawCluster>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawClient {
+    pub(super) listen: Text,
+    pub(super) proxy_protocol_from: Vec<Text>,
+    pub(super) drain_timeout_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawServer {
+    pub(super) address: Text,
+    pub(super) connect_timeout_ms: u64,
+    pub(super) user: Text,
+    pub(super) password: Password,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHttp {
+    pub(super) listen: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCluster {
+    pub(super) name: Text,
+    pub(super) address: Option<Text>,
+    pub(super) members: Vec<Text>,
+    pub(super) listen: Text,
+    pub(super) directory: Text,
+    pub(super) log_retention_mb: u32,
+    pub(super) reads_without_majority: bool,
+    pub(super) backdoor_commits: BackdoorPolicy,
+    pub(super) auto_increment_by_node: bool,
+}
+
+impl Default for RawCluster {
+    fn default() -> Self {
+        Self {
+            name: "trireme".into(),
+            address: None,
+            members: Vec::new(),
+            listen: "0.0.0.0:4567".into(),
+            directory: "/var/lib/trireme".into(),
+            log_retention_mb: 1024,
+            reads_without_majority: false,
+            backdoor_commits: BackdoorPolicy::Fatal,
+            auto_increment_by_node: true,
+        }
+    }
+}
+
+impl Default for RawClient {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:3306".into(),
+            proxy_protocol_from: Vec::new(),
+            drain_timeout_ms: 8000,
+        }
+    }
+}
+
+impl Default for RawServer {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:3307".into(),
+            connect_timeout_ms: 3000,
+            user: "trireme".into(),
+            password: Password(String::new()),
+        }
+    }
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:9200".into(),
+        }
+    }
+}
