@@ -9,7 +9,13 @@ use std::net::SocketAddr;
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 
-use super::{channel::Channel, session::SessionError};
+use tracing::{Span, field};
+
+use super::{
+    channel::Channel,
+    session::{Session, SessionError},
+};
+use crate::config::Config;
 
 /// How headers of the versions start. An answer to the greeting has 1 in the last of these bytes.
 const STARTS: [&[u8]; 2] = [b"PROX", b"\r\n\r\n"];
@@ -21,11 +27,28 @@ pub(super) fn begins(client: &Channel) -> bool {
     STARTS.iter().any(|start| client.input().starts_with(start))
 }
 
+impl Session {
+    /// Takes the PROXY header of a balancer.
+    ///
+    /// # Errors
+    /// Its sender is no balancer of this node's, or what begins as a header is none.
+    pub(super) async fn proxied(&mut self, config: &Config) -> Result<(), SessionError> {
+        if !config.is_balancer(self.address.ip()) {
+            return Err(SessionError::Untrusted(self.address));
+        }
+        if let Some(address) = take(&mut self.client).await? {
+            self.address = address;
+            Span::current().record("proxied_for", field::display(address));
+        }
+        Ok(())
+    }
+}
+
 /// Takes the header; gives where the client is, if the balancer is not itself the client.
 ///
 /// # Errors
 /// The socket fails or closes, or what begins as a header is none.
-pub(super) async fn take(client: &mut Channel) -> Result<Option<SocketAddr>, SessionError> {
+async fn take(client: &mut Channel) -> Result<Option<SocketAddr>, SessionError> {
     let config = ParseConfig {
         include_tlvs: false,
         ..ParseConfig::default()

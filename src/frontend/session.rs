@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
     time::{error::Elapsed, timeout},
 };
-use tracing::{Span, debug, field, warn};
+use tracing::{debug, warn};
 
 use super::{
     Frontend,
@@ -133,7 +133,7 @@ async fn refuse(client: &mut Channel, reason: &impl fmt::Display) -> Result<(), 
 pub(super) struct Session {
     pub(super) client: Channel,
     /// Where the client is, or a balancer that does not say for whom it connects.
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     pub(super) server: Channel,
     /// What the client and the server agreed to speak.
     pub(super) capabilities: Capabilities,
@@ -268,18 +268,6 @@ impl Session {
             }
             Some(Speaker::Client(_)) => Ok(true),
         }
-    }
-
-    /// Takes the PROXY header of a balancer.
-    async fn proxied(&mut self, config: &Config) -> Result<(), SessionError> {
-        if !config.is_balancer(self.address.ip()) {
-            return Err(SessionError::Untrusted(self.address));
-        }
-        if let Some(address) = proxied::take(&mut self.client).await? {
-            self.address = address;
-            Span::current().record("proxied_for", field::display(address));
-        }
-        Ok(())
     }
 
     /// Relays the answer without what a node cannot carry, and with where the client is; tells whether there
