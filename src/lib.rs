@@ -21,6 +21,7 @@ pub mod consensus;
 
 pub mod config;
 pub mod id;
+pub mod metrics;
 pub mod net;
 
 pub mod binlog;

@@ -26,6 +26,7 @@ use crate::{
     config::{Cluster, Config, Server},
     consensus::Engine,
     frontend::{Frontend, Shared},
+    metrics::Metrics,
     replicator::{ReplicationFailure, Replicator},
     status::{self, LastError},
 };
@@ -55,12 +56,20 @@ pub fn run(config: Config, last_error: &LastError) -> anyhow::Result<()> {
     let told = told_to_stop()?;
     let clients = listen(config.listen, "client.listen")?;
     let http = listen(config.http_listen, "http.listen")?;
+    let metrics = Arc::default();
     let _pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
     loop {
         let (clients, http) = (clients.try_clone()?, http.try_clone()?);
         // All that has been spawned ends with its runtime, whatever it waits for.
         let runtime = new_runtime()?;
-        let end = runtime.block_on(start(&config, told.clone(), clients, http, last_error))?;
+        let end = runtime.block_on(start(
+            &config,
+            told.clone(),
+            clients,
+            http,
+            last_error,
+            &metrics,
+        ))?;
         drop(runtime);
         match end {
             End::Told => {
@@ -135,12 +144,13 @@ async fn start(
     clients: TcpListener,
     http: TcpListener,
     last_error: &LastError,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<End> {
     let clients = tokio::net::TcpListener::from_std(clients)?;
     let http = tokio::net::TcpListener::from_std(http)?;
     let leaving = CancellationToken::new();
     let member = match &config.cluster {
-        Some(cluster) => Some(Member::start(cluster, &config.server).await?),
+        Some(cluster) => Some(Member::start(cluster, &config.server, metrics).await?),
         None => None,
     };
     let source = status::Source {
@@ -149,11 +159,13 @@ async fn start(
         cluster: member.as_ref().map(|m| (m.name.clone(), m.log.clone())),
         last_error: last_error.clone(),
         leaving: leaving.clone(),
+        metrics: metrics.clone(),
     };
     let sessions = TaskTracker::new();
     let frontend = Frontend {
         config: config.clone(),
         shared: member.as_ref().map(|member| member.shared.clone()),
+        metrics: metrics.clone(),
         sessions: sessions.clone(),
         leaving: leaving.clone(),
     };
@@ -227,8 +239,13 @@ struct Member {
 }
 
 impl Member {
-    async fn start(cluster: &Cluster, server: &Server) -> anyhow::Result<Self> {
-        let engine = Engine::start(cluster.clone(), rand::random::<u64>().into()).await?;
+    async fn start(
+        cluster: &Cluster,
+        server: &Server,
+        metrics: &Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let fresh = rand::random::<u64>().into();
+        let engine = Engine::start(cluster.clone(), fresh, metrics).await?;
         let log = Arc::new(engine);
         let captures = Arc::new(Captures::new(server.clone(), cluster, log.identity().0));
         let schemas = Arc::new(Schemas::new(server.clone()));
@@ -236,6 +253,7 @@ impl Member {
             log.clone(),
             captures.clone(),
             schemas.clone(),
+            metrics.clone(),
         ));
         let shared = Arc::new(Shared::new(
             log.identity(),
@@ -244,6 +262,7 @@ impl Member {
             captures.clone(),
             schemas,
             replicator.clone(),
+            metrics.clone(),
         ));
         Ok(Self {
             name: cluster.name.clone(),

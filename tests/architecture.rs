@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "cli",
     "node",
     "sandbox",
@@ -17,6 +17,7 @@ const ORDER: [&str; 17] = [
     "consensus",
     "config",
     "id",
+    "metrics",
     "net",
     "binlog",
     "protocol",

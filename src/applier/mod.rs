@@ -119,6 +119,11 @@ impl Batch {
             && self.format == write_set.format
     }
 
+    /// How many write sets it has.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// The seqno of the last write set.
     pub fn last(&self) -> Seqno {
         self.last

@@ -88,17 +88,21 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::consensus::{
-        state_machine::{Own, Retention},
-        types::TypeConfig,
+    use crate::{
+        consensus::{
+            state_machine::{Own, Retention},
+            types::TypeConfig,
+        },
+        metrics::Metrics,
     };
 
     #[tokio::test]
     async fn a_reader_is_told_when_its_place_was_removed_from_the_log() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut store, identity) = LogStore::open(directory.path(), 7.into(), 1 << 20)
-            .await
-            .unwrap();
+        let (mut store, identity) =
+            LogStore::open(directory.path(), 7.into(), 1 << 20, &Metrics::default())
+                .await
+                .unwrap();
         let (delivered, _) = mpsc::unbounded_channel();
         let own = Own {
             identity,

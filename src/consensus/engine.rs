@@ -23,7 +23,7 @@ use super::{
         server::{READ_LIMIT, Server},
     },
 };
-use crate::{config::Cluster, id::NodeId};
+use crate::{config::Cluster, id::NodeId, metrics::Metrics};
 
 /// How long a node that stops waits for another to lead, and how long ago it must have heard of that: more than an
 /// election takes.
@@ -66,7 +66,11 @@ impl Engine {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(cluster: Cluster, fresh: NodeId) -> Result<Self, StartError> {
+    pub async fn start(
+        cluster: Cluster,
+        fresh: NodeId,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
         let step = cluster.log_step();
         let Cluster {
             name,
@@ -78,7 +82,7 @@ impl Engine {
             ..
         } = cluster;
         members.sort();
-        let opened = LogStore::open(&directory, fresh, step as usize).await;
+        let opened = LogStore::open(&directory, fresh, step as usize, metrics).await;
         let (store, identity) = opened.map_err(|source| StartError::Log { directory, source })?;
         let Identity { node, incarnation } = identity;
         info!(%node, incarnation, "opened the log");

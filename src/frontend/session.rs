@@ -22,6 +22,7 @@ use super::{
 use crate::{
     backend::unreachable,
     config::{Config, Server},
+    metrics::Connected,
     net,
     protocol::{
         attributes,
@@ -85,7 +86,13 @@ pub(super) enum SessionError {
 
 /// Serves one client until either side closes.
 pub(super) async fn serve(client: TcpStream, address: SocketAddr, frontend: Arc<Frontend>) {
-    let Frontend { config, shared, .. } = &*frontend;
+    let Frontend {
+        config,
+        shared,
+        metrics,
+        ..
+    } = &*frontend;
+    let _connected = Connected::new(metrics);
     if let Err(error) = client.set_nodelay(true) {
         debug!(%error, "client left before its session");
         return;

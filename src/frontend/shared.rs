@@ -10,6 +10,7 @@ use crate::{
     binlog,
     config::Server,
     id::{NodeId, TransactionId},
+    metrics::Metrics,
     replicator::Replicator,
     write_set::Key,
 };
@@ -25,6 +26,7 @@ pub struct Shared {
     pub(super) schemas: Arc<Schemas>,
     pub(super) slots: Arc<Slots>,
     pub(super) reads_without_majority: bool,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Shared {
@@ -35,6 +37,7 @@ impl Shared {
         captures: Arc<Captures>,
         schemas: Arc<Schemas>,
         replicator: Arc<Replicator>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             node,
@@ -46,6 +49,7 @@ impl Shared {
             replicator,
             slots: Arc::default(),
             reads_without_majority,
+            metrics,
         }
     }
 

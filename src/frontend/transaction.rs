@@ -16,6 +16,7 @@ use crate::{
     backend::{Changes, ConnectionError, Defined, Slot},
     consensus::ProposeError,
     id::TransactionId,
+    metrics::{CommitOutcome, CommitPhase, Stopwatch},
     protocol::{errno, response::Status},
     replicator::{Held, Outcome, Prepared, Refusal, Seat},
     sql::Class,
@@ -203,14 +204,31 @@ impl Transactions {
     /// Commits the open transaction. The answer is as `COMMIT` would get it; after an error the
     /// transaction has been rolled back, unless the session [`must_end`](Self::must_end).
     pub(super) async fn commit(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
+        let wrote = self.open.as_ref().is_some_and(|open| open.wrote);
         let id = self.open.as_ref().map(|open| open.id);
         if !self.seat.end(id).await {
             self.roll_back(session).await?;
-            return Ok(Answer::deadlock());
+            let answer = Answer::deadlock();
+            self.count(wrote, &answer);
+            return Ok(answer);
         }
         let answer = self.commit_open(session).await;
         self.seat.ended();
-        answer
+        let answer = answer?;
+        self.count(wrote, &answer);
+        Ok(answer)
+    }
+
+    /// Counts the commit of a transaction by its answer, if it wrote.
+    fn count(&self, wrote: bool, answer: &Answer) {
+        let outcome = match answer.error_number() {
+            None => CommitOutcome::Committed,
+            Some(number) if number == errno::DEADLOCK.number => CommitOutcome::Conflict,
+            Some(_) => CommitOutcome::Failed,
+        };
+        if wrote {
+            self.shared.metrics.count_commit(outcome);
+        }
     }
 
     async fn commit_open(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
@@ -222,6 +240,7 @@ impl Transactions {
             return commit_reads(session, id).await;
         }
         let shared = self.shared.clone();
+        let mut stopwatch = Stopwatch::start();
         if let Err(error) = shared.replicator.majority() {
             abandon(session, id).await?;
             return Ok(refusal(&error.into()));
@@ -255,7 +274,11 @@ impl Transactions {
             error = session.server_lost() => return Err(error),
         };
         match captured {
-            Ok(Some((changes, keys))) => self.replicate(session, prepared, &changes, keys).await,
+            Ok(Some((changes, keys))) => {
+                let took = stopwatch.lap();
+                shared.metrics.time_commit(CommitPhase::Capture, took);
+                self.replicate(session, prepared, &changes, keys).await
+            }
             Ok(None) => {
                 let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
                 if answer.is_error() {
@@ -279,7 +302,12 @@ impl Transactions {
     ) -> Result<Answer, SessionError> {
         let id = prepared.id();
         let shared = self.shared.clone();
-        let replicator = &shared.replicator;
+        let Shared {
+            replicator,
+            metrics,
+            ..
+        } = &*shared;
+        let mut stopwatch = Stopwatch::start();
         let mut replication = replicator.replicate(prepared, changes, keys, &self.seat);
         loop {
             let outcome = tokio::select! {
@@ -288,17 +316,21 @@ impl Transactions {
             };
             match outcome {
                 Outcome::Commit(turn) => {
+                    metrics.time_commit(CommitPhase::Order, stopwatch.lap());
                     let answer = self.conclude(session, format!("XA COMMIT '{id}'")).await?;
+                    metrics.time_commit(CommitPhase::Commit, stopwatch.lap());
                     if !self.must_end {
                         turn.done();
                     }
                     return Ok(answer);
                 }
                 Outcome::Yield(prepared) => {
+                    metrics.overtaken.inc();
                     abandon(session, id).await?;
                     prepared.over();
                 }
                 Outcome::Committed => {
+                    metrics.replayed.inc();
                     return self.conclude(session, "COMMIT".to_owned()).await;
                 }
                 Outcome::Again(prepared) => match shared.schemas.keys(&changes.rows).await {
@@ -310,6 +342,9 @@ impl Transactions {
                     Err(reason) => return irreplicable(session, prepared, reason.into()).await,
                 },
                 Outcome::RollBack(reason, prepared) => {
+                    if matches!(reason, Refusal::Conflict) {
+                        metrics.certification_failures.inc();
+                    }
                     if let Some(prepared) = prepared {
                         abandon(session, id).await?;
                         prepared.over();

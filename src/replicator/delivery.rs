@@ -23,6 +23,7 @@ use crate::{
     backend::Defining,
     consensus::{Delivered, ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
+    metrics::Stopwatch,
     write_set::{Definition, WriteSet},
 };
 
@@ -132,6 +133,11 @@ impl Delivery<'_> {
         }
     }
 
+    /// Whether this is a transaction of this node, since its start.
+    fn is_own(&self, id: TransactionId) -> bool {
+        (id.node, id.incarnation) == self.replicator.log.identity()
+    }
+
     async fn take(&mut self, delivered: Delivered) -> Result<(), ReplicationFailure> {
         let Delivered { index, body, .. } = delivered;
         if index <= self.recovered.end.0 {
@@ -233,8 +239,7 @@ impl Delivery<'_> {
     async fn define(&mut self, seqno: Seqno, id: TransactionId) -> Result<(), ReplicationFailure> {
         self.defining = Some(self.replicator.schemas.defining());
         self.replicator.lag.suspend(true);
-        let (node, incarnation) = self.replicator.log.identity();
-        if (id.node, id.incarnation) != (node, incarnation) {
+        if !self.is_own(id) {
             return Ok(());
         }
         let claiming = {
@@ -351,6 +356,10 @@ impl Delivery<'_> {
         doomed: Vec<TransactionId>,
     ) -> Result<(), ReplicationFailure> {
         self.roll_back(doomed);
+        if !self.is_own(write_set.id) {
+            let received = &self.replicator.metrics.received;
+            received.count(write_set.keys.len(), write_set.event_bytes());
+        }
         let yielded = self.replicator.lock().waiting.remove(&write_set.id);
         match &mut self.batch {
             Some(batch) if batch.accepts(&write_set) => batch.push(seqno, write_set)?,
@@ -367,8 +376,12 @@ impl Delivery<'_> {
     async fn apply(&mut self) -> Result<(), ReplicationFailure> {
         if let Some(batch) = self.batch.take() {
             let last = batch.last();
+            let metrics = &self.replicator.metrics;
+            metrics.batch_write_sets.observe(batch.count() as f64);
+            let mut stopwatch = Stopwatch::start();
             let clear = |obstacle| self.replicator.clear(obstacle);
             self.applier.apply(batch, clear).await?;
+            metrics.batch_seconds.observe(stopwatch.lap().as_secs_f64());
             self.replicator.has_applied(last);
             for Waiting { answer, .. } in self.yielded.drain(..) {
                 // A session that has gone does not want to know.

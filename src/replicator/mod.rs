@@ -36,6 +36,7 @@ use crate::{
     backend::{Blockers, Captures, Changes, ConnectionError, Schemas},
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Family, Seqno, TransactionId},
+    metrics::Metrics,
     write_set::{Key, WriteSet},
 };
 
@@ -69,6 +70,7 @@ pub struct Replicator {
     applied: watch::Sender<Seqno>,
     startup: Startup,
     lag: Lag,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
@@ -205,7 +207,12 @@ pub enum ReplicationFailure {
 }
 
 impl Replicator {
-    pub fn new(log: Arc<Engine>, captures: Arc<Captures>, schemas: Arc<Schemas>) -> Self {
+    pub fn new(
+        log: Arc<Engine>,
+        captures: Arc<Captures>,
+        schemas: Arc<Schemas>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             log,
             blockers: Arc::new(Blockers::new(captures.run.server().clone())),
@@ -215,6 +222,7 @@ impl Replicator {
             applied: watch::Sender::default(),
             startup: Startup::new(),
             lag: Lag::default(),
+            metrics,
         }
     }
 
@@ -293,6 +301,9 @@ impl Replicator {
             format: changes.format.bytes().clone(),
             events: events.map(|event| event.bytes().clone()).collect(),
         };
+        self.metrics
+            .sent
+            .count(write_set.keys.len(), write_set.event_bytes());
         match Entry::WriteSet(write_set).bodies(attempt) {
             Ok(bodies) => {
                 tokio::spawn(self.clone().propose(id, attempt, bodies));

@@ -203,6 +203,7 @@ impl Replicator {
         let was_doomed = std::mem::replace(&mut session.is_doomed, true);
         if !was_doomed {
             debug!(connection, "a session loses its transaction to the applier");
+            self.metrics.overtaken.inc();
             session.lost_at = Some(state.order.seen());
             seated.doomed.notify_one();
         }

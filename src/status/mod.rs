@@ -1,6 +1,7 @@
-//! What a node says of itself: the document behind `/status`, the verdict behind `/health`, and
-//! the client that `trireme status` is.
+//! What a node says of itself: the document behind `/status`, the verdict behind `/health`, the
+//! figures behind `/metrics`, and the client that `trireme status` is.
 
+mod exposition;
 mod last_error;
 mod server;
 

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
     routing::{any, get},
 };
 use hyper::server::conn::http1;
@@ -17,11 +18,15 @@ use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Cluster, LastError, Member, Role, Status};
+use super::{
+    Cluster, LastError, Member, Role, Status,
+    exposition::{self, exposition},
+};
 use crate::{
     backend::Captures,
     consensus::{ReplicatedLog, View},
     id::Seqno,
+    metrics::Metrics,
     net::accept,
     replicator::Replicator,
 };
@@ -43,13 +48,15 @@ pub struct Source<L> {
     pub last_error: LastError,
     /// The node has been told to stop.
     pub leaving: CancellationToken,
+    pub metrics: Arc<Metrics>,
 }
 
-/// Serves `/status` and `/health` for as long as the future is polled. Any request for `/`, which
+/// Serves `/status`, `/health` and `/metrics` for as long as the future is polled. Any request for `/`, which
 /// is what HAProxy and xinetd's clustercheck send unless told otherwise, is one for `/health`.
 pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Source<L>) {
     let router = Router::new()
         .route("/status", get(status::<L>))
+        .route("/metrics", get(metrics::<L>))
         .route("/health", any(health::<L>))
         .route("/", any(health::<L>))
         .with_state(Arc::new(source));
@@ -74,26 +81,12 @@ pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Source<L>) {
 }
 
 async fn status<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> Json<Status> {
-    let problem = source.problem().await;
-    let cluster = source.cluster.as_ref();
-    Json(Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        cluster: cluster.map(|(name, log)| {
-            let seen = source
-                .replicator
-                .as_ref()
-                .map(|replicator| replicator.seen());
-            let mut cluster = describe(name.clone(), log.view(), seen);
-            if let Some(captures) = &source.captures {
-                let (count, last) = captures.backdoor.seen();
-                cluster.backdoor_commits = count;
-                cluster.last_backdoor_commit = last.map(|commit| commit.to_string());
-            }
-            cluster
-        }),
-        problem,
-        last_error: source.last_error.get(),
-    })
+    Json(source.status().await)
+}
+
+async fn metrics<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> impl IntoResponse {
+    let text = exposition(&source.metrics, &source.status().await);
+    ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], text)
 }
 
 async fn health<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> (StatusCode, String) {
@@ -106,6 +99,26 @@ async fn health<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> (Stat
 }
 
 impl<L: ReplicatedLog> Source<L> {
+    async fn status(&self) -> Status {
+        let cluster = self.cluster.as_ref().map(|(name, log)| {
+            let replicator = self.replicator.as_ref();
+            let seen = replicator.map(|replicator| replicator.seen());
+            let mut cluster = describe(name.clone(), log.view(), seen);
+            if let Some(captures) = &self.captures {
+                let (count, last) = captures.backdoor.seen();
+                cluster.backdoor_commits = count;
+                cluster.last_backdoor_commit = last.map(|commit| commit.to_string());
+            }
+            cluster
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster,
+            problem: self.problem().await,
+            last_error: self.last_error.get(),
+        }
+    }
+
     /// Why clients should go elsewhere.
     async fn problem(&self) -> Option<String> {
         if self.leaving.is_cancelled() {

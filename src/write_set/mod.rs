@@ -30,6 +30,13 @@ pub struct WriteSet {
     pub events: Vec<Bytes>,
 }
 
+impl WriteSet {
+    /// The bytes of its events.
+    pub fn event_bytes(&self) -> usize {
+        self.events.iter().map(Bytes::len).sum()
+    }
+}
+
 /// What a statement has done that is no transaction: a change of the schema or of accounts.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use trireme::{
     config,
     consensus::{Delivered, Engine, ReplicatedLog},
+    metrics::Metrics,
 };
 
 /// What a test waits for comes well within this time, or not at all.
@@ -69,7 +70,7 @@ impl Cluster {
 
     pub(crate) async fn start(&mut self, node: usize) {
         let fresh = (100 + node as u64).into();
-        let started = Engine::start(self.settings(node), fresh).await;
+        let started = Engine::start(self.settings(node), fresh, &Metrics::default()).await;
         self.nodes[node] = Some(Arc::new(started.unwrap()));
     }
 

@@ -8,7 +8,10 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use trireme::consensus::{Engine, ReplicatedLog};
+use trireme::{
+    consensus::{Engine, ReplicatedLog},
+    metrics::Metrics,
+};
 
 use crate::cluster::{Cluster, LIMIT};
 
@@ -61,7 +64,9 @@ async fn a_node_of_another_cluster_stays_outside() {
     settings
         .members
         .extend(cluster.addresses.iter().map(ToString::to_string));
-    let stranger = Engine::start(settings, 999.into()).await.unwrap();
+    let stranger = Engine::start(settings, 999.into(), &Metrics::default())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(stranger.view().members, []);
     assert_eq!(stranger.view().leader, None);

@@ -1,6 +1,6 @@
 //! What `/health` and `/status` say, over real sockets.
 
-use std::{collections::BTreeSet, io, net::SocketAddr};
+use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,6 +30,7 @@ impl Port {
             cluster: Some(("test".to_owned(), cluster.node(node).clone())),
             last_error: LastError::default(),
             leaving: CancellationToken::new(),
+            metrics: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -161,4 +162,29 @@ async fn garbage_on_the_http_port_is_survived() {
         }
     }
     assert_eq!(port.health().await, "200 ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_show_the_cluster_and_every_series_from_the_start() {
+    let cluster = Cluster::started(3).await;
+    let mut leaders = 0;
+    for node in 0..3 {
+        let port = Port::of(&cluster, node).await;
+        let answer = port.ask("GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("application/openmetrics-text"), "{head}");
+        assert!(body.ends_with("# EOF\n"), "{body}");
+        for line in [
+            "trireme_ready 1",
+            "trireme_members 3",
+            "trireme_sessions 0",
+            "trireme_commits_total{outcome=\"conflict\"} 0",
+            "trireme_commit_phase_seconds_count{phase=\"order\"} 0",
+            "trireme_write_set_bytes_total{direction=\"received\"} 0",
+        ] {
+            assert!(body.lines().any(|l| l == line), "no {line} in {body}");
+        }
+        leaders += usize::from(body.contains("trireme_leader 1\n"));
+    }
+    assert_eq!(leaders, 1);
 }

@@ -16,7 +16,7 @@ use std::{
     ops::{Bound, RangeBounds},
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -25,6 +25,7 @@ use openraft::{
     entry::RaftEntry,
     storage::{IOFlushed, RaftLogStorage},
 };
+use prometheus_client::metrics::histogram::Histogram;
 use raft_log::{RaftLog, api::raft_log_writer::RaftLogWriter};
 use tokio::sync::oneshot;
 
@@ -36,7 +37,7 @@ use super::{
     once::Once,
     types::{Entry, LogId, Payload, SnapshotMeta, TypeConfig, Vote},
 };
-use crate::id::NodeId;
+use crate::{id::NodeId, metrics::Metrics};
 
 /// Bodies of earlier chunks that stay in memory for followers that lag.
 const CACHE_BYTES: usize = 64 << 20;
@@ -50,6 +51,8 @@ const READ_BYTES: usize = 2 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct LogStore {
     log: Arc<Mutex<RaftLog<Records>>>,
+    /// How long writes take, in seconds.
+    append_seconds: Histogram,
 }
 
 /// What of the order a log holds.
@@ -83,7 +86,11 @@ impl raft_log::Types for Records {
 
 /// Whom to tell that a write is durable. The worker drops what it has not reached when a disk
 /// error ends it; that too is told, as an error.
-struct Durable(Option<Waiting>);
+struct Durable {
+    waiting: Option<Waiting>,
+    since: Instant,
+    append_seconds: Histogram,
+}
 
 enum Waiting {
     Engine(IOFlushed<TypeConfig>),
@@ -92,7 +99,11 @@ enum Waiting {
 
 impl Durable {
     fn report(&mut self, result: io::Result<()>) {
-        match self.0.take() {
+        if result.is_ok() {
+            self.append_seconds
+                .observe(self.since.elapsed().as_secs_f64());
+        }
+        match self.waiting.take() {
             Some(Waiting::Engine(flushed)) => flushed.io_completed(result),
             // A caller that has gone does not want to know.
             Some(Waiting::Caller(caller)) => drop(caller.send(result)),
@@ -127,6 +138,7 @@ impl LogStore {
         directory: &Path,
         fresh: NodeId,
         chunk_bytes: usize,
+        metrics: &Metrics,
     ) -> io::Result<(Self, Identity)> {
         make_directory(directory)?;
         let settings = Arc::new(settings(directory, chunk_bytes));
@@ -157,6 +169,7 @@ impl LogStore {
         };
         let store = Self {
             log: Arc::new(Mutex::new(log)),
+            append_seconds: metrics.log_append_seconds.clone(),
         };
         let identity = owner.identity;
         store
@@ -208,7 +221,11 @@ impl LogStore {
         waiting: Waiting,
         change: impl FnOnce(&mut RaftLog<Records>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let durable = Durable(Some(waiting));
+        let durable = Durable {
+            waiting: Some(waiting),
+            since: Instant::now(),
+            append_seconds: self.append_seconds.clone(),
+        };
         let mut log = self.lock();
         change(&mut log)?;
         log.flush(true, Some(durable))

@@ -46,7 +46,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for InScratch {
 }
 
 async fn open(directory: &Path) -> (LogStore, Identity) {
-    LogStore::open(directory, 7.into(), CHUNK_BYTES)
+    LogStore::open(directory, 7.into(), CHUNK_BYTES, &Metrics::default())
         .await
         .unwrap()
 }
@@ -87,7 +87,7 @@ async fn a_start_keeps_the_node_and_counts() {
 async fn a_log_in_use_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _first = open(directory.path()).await;
-    let second = LogStore::open(directory.path(), 8.into(), CHUNK_BYTES).await;
+    let second = LogStore::open(directory.path(), 8.into(), CHUNK_BYTES, &Metrics::default()).await;
     assert!(second.unwrap_err().to_string().contains("lock"));
 }
 
@@ -226,7 +226,7 @@ async fn damage_that_no_power_cut_leaves_is_refused() {
         .unwrap();
     bytes[at] ^= 1;
     std::fs::write(&chunk, bytes).unwrap();
-    let error = LogStore::open(directory.path(), 7.into(), CHUNK_BYTES)
+    let error = LogStore::open(directory.path(), 7.into(), CHUNK_BYTES, &Metrics::default())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("hecksum"), "{error}");
