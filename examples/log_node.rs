@@ -30,6 +30,7 @@ use tokio::{
 use trireme::{
     config::{BackdoorPolicy, Cluster},
     consensus::{Delivered, Engine, ReplicatedLog},
+    metrics::Metrics,
 };
 
 #[tokio::main]
@@ -53,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
         reads_without_majority: false,
     };
     let fresh = u64::from(std::process::id()) | 1 << 40;
-    let engine = Engine::start(settings, fresh.into()).await?;
+    let engine = Engine::start(settings, fresh.into(), &Metrics::default()).await?;
     let (progress, delivered) = watch::channel(0);
     let deliveries = engine.deliveries(0);
     let file = BufWriter::new(File::create(directory.join("delivered"))?);

@@ -47,6 +47,7 @@ impl Script {
         let frontend = Frontend {
             config: Arc::new(config),
             shared: None,
+            metrics: Arc::default(),
             sessions: TaskTracker::new(),
             leaving: leaving.clone(),
         };
