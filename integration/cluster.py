@@ -111,7 +111,8 @@ def expect_equal(*numbers):
 def status(number):
     """What a node tells of its cluster and itself."""
     with urllib.request.urlopen(f"http://{HOSTS[number]}:{PORT + 100 + number}/status", timeout=5) as answer:
-        return json.load(answer)["cluster"]
+        document = json.load(answer)
+    return document.pop("cluster") | document
 
 
 def health(number):

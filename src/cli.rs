@@ -136,7 +136,7 @@ fn status(address: &str, json: bool) -> anyhow::Result<ExitCode> {
         status.to_string()
     };
     print(format!("{shown}\n").as_bytes())?;
-    Ok(match status.problem {
+    Ok(match status.report.problem {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::FAILURE,
     })

@@ -153,14 +153,16 @@ async fn start(
         Some(cluster) => Some(Member::start(cluster, &config.server, metrics).await?),
         None => None,
     };
-    let source = status::Source {
+    let source = Arc::new(status::Source {
         captures: member.as_ref().map(|member| member.captures.clone()),
         replicator: member.as_ref().map(|member| member.replicator.clone()),
         cluster: member.as_ref().map(|m| (m.name.clone(), m.log.clone())),
         last_error: last_error.clone(),
         leaving: leaving.clone(),
         metrics: metrics.clone(),
-    };
+        client_port: config.listen.port(),
+        http_port: config.http_listen.port(),
+    });
     let sessions = TaskTracker::new();
     let frontend = Frontend {
         config: config.clone(),
@@ -173,7 +175,8 @@ async fn start(
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let end = tokio::select! {
         () = frontend.serve(clients) => End::Told,
-        () = status::serve(http, source) => End::Told,
+        () = status::serve(http, source.clone()) => End::Told,
+        never = source.publish() => match never {},
         end = ended(member.as_ref()) => end,
         () = leave(&mut told, config.drain_timeout, &leaving, &sessions) => End::Told,
     };

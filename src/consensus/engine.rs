@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::{
     Deliveries, ProposeError, Raft, ReplicatedLog, View, formation, majority,
     proposer::Proposer,
+    reports::{self, Reports},
     route::Route,
     state_machine::{Own, Retention, StateMachine},
     store::{LogStore, record::Identity},
@@ -56,6 +57,7 @@ pub struct Engine {
     state: StateMachine,
     route: Route,
     proposer: Proposer,
+    reports: Reports,
     has_majority: watch::Receiver<bool>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -114,21 +116,20 @@ impl Engine {
         let route = Route::new(raft.clone(), peers.clone());
         let proposer = Proposer::start(identity, route.clone(), deliveries);
 
+        let reports = Reports::default();
         let server = Server {
             cluster: name,
             node,
             members: members.clone(),
             raft: raft.clone(),
+            reports: reports.clone(),
         };
-        let mut tasks = JoinSet::new();
+        let (mut tasks, has_majority) = watch_cluster(&route, &reports);
         tasks.spawn(Arc::new(server).serve(listener));
         let joining = raft.clone();
         tasks.spawn(async move {
             formation::join(&joining, &peers, node, &address, &members).await;
         });
-        tasks.spawn(report_leaders(route.clone()));
-        let (told, has_majority) = watch::channel(true);
-        tasks.spawn(majority::watch(route.clone(), told));
         Ok(Self {
             node,
             incarnation,
@@ -138,6 +139,7 @@ impl Engine {
             state,
             route,
             proposer,
+            reports,
             has_majority,
             tasks: Mutex::new(tasks),
         })
@@ -210,6 +212,16 @@ impl Engine {
         // An engine that has failed before was reported by `failed`.
         let _ = self.raft.shutdown().await;
     }
+}
+
+/// Sees in the background who leads, what the members say of themselves, and whether there is a majority.
+fn watch_cluster(route: &Route, reports: &Reports) -> (JoinSet<()>, watch::Receiver<bool>) {
+    let (told, has_majority) = watch::channel(true);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(report_leaders(route.clone()));
+    tasks.spawn(reports::watch(route.clone(), reports.clone()));
+    tasks.spawn(majority::watch(route.clone(), told));
+    (tasks, has_majority)
 }
 
 /// Logs who leads, when that changes.
@@ -288,6 +300,11 @@ impl ReplicatedLog for Engine {
             members,
             committed: self.state.applied().borrow().map_or(0, |id| id.index),
             extent: self.store.extent(),
+            reports: self.reports.of_others(),
         }
+    }
+
+    fn publish(&self, report: Bytes) {
+        self.reports.publish(report);
     }
 }

@@ -12,13 +12,14 @@ mod fuzzing;
 mod majority;
 pub(crate) mod once;
 mod proposer;
+mod reports;
 mod route;
 mod state_machine;
 mod store;
 mod transport;
 mod types;
 
-use std::future::Future;
+use std::{collections::BTreeMap, future::Future};
 
 use bytes::Bytes;
 
@@ -69,6 +70,9 @@ pub trait ReplicatedLog: Send + Sync + 'static {
 
     /// What this node knows of the log and its members.
     fn view(&self) -> View;
+
+    /// Has the other members get this report when they ask, which they do each second.
+    fn publish(&self, report: Bytes);
 }
 
 /// Why a proposal has no place in the log.
@@ -99,4 +103,6 @@ pub struct View {
     /// The last entry that this node may deliver; 0 before the first.
     pub committed: u64,
     pub extent: Extent,
+    /// What the other members [published](ReplicatedLog::publish), of those that were heard of in the last seconds.
+    pub reports: BTreeMap<NodeId, Bytes>,
 }

@@ -85,6 +85,15 @@ impl Route {
         }
     }
 
+    /// The other members.
+    pub(crate) fn others(&self) -> Vec<(NodeId, Peer)> {
+        let metrics = self.metrics.borrow_watched();
+        let members = metrics.membership_config.membership().nodes();
+        let others = members.filter(|(node, _)| **node != metrics.id);
+        let peers = others.map(|(node, member)| (*node, self.peers.get(*node, member)));
+        peers.collect()
+    }
+
     fn leader(&self) -> Option<Leader> {
         let metrics = self.metrics.borrow_watched();
         let leader = metrics.current_leader?;

@@ -375,7 +375,7 @@ impl Pair {
         let address = format!("127.0.0.1:{}", self.http());
         let asked = tokio::task::spawn_blocking(move || Status::fetch(&address));
         let status = asked.await.map_err(|error| error.to_string())?;
-        match status.map_err(|error| format!("{error:#}"))?.problem {
+        match status.map_err(|error| format!("{error:#}"))?.report.problem {
             None => Ok(()),
             Some(problem) => Err(problem),
         }

@@ -21,13 +21,13 @@ pub(super) fn exposition(metrics: &Metrics, status: &Status) -> String {
     let mut registry = Registry::with_prefix("trireme");
     let build = Family::<_, Gauge>::default();
     build
-        .get_or_create(&[("version", status.version.clone())])
+        .get_or_create(&[("version", status.report.version.clone())])
         .set(1);
     registry.register("build_info", "The version of this node", build);
     registry.register(
         "ready",
         "Whether clients should use this node (1) or another one (0)",
-        ConstGauge::new(i64::from(status.problem.is_none())),
+        ConstGauge::new(i64::from(status.report.problem.is_none())),
     );
     metrics.register(&mut registry);
     if let Some(cluster) = &status.cluster {
@@ -47,7 +47,7 @@ pub(super) fn exposition(metrics: &Metrics, status: &Status) -> String {
         registry.register(
             "delivered_index",
             "Index of the last log entry that this node has, as committed by the cluster",
-            ConstGauge::new(cluster.last_delivered as i64),
+            ConstGauge::new(status.report.last_delivered as i64),
         );
         registry.register(
             "log_first_index",
@@ -60,7 +60,7 @@ pub(super) fn exposition(metrics: &Metrics, status: &Status) -> String {
             Unit::Bytes,
             ConstGauge::new(cluster.log_bytes as i64),
         );
-        if let Some(committed) = cluster.last_committed {
+        if let Some(committed) = status.report.last_committed {
             registry.register(
                 "committed_index",
                 "Index of the last log entry that this node's server has, or is about to have",
@@ -69,7 +69,7 @@ pub(super) fn exposition(metrics: &Metrics, status: &Status) -> String {
             registry.register(
                 "apply_queue_entries",
                 "Log entries that this node has and its server does not",
-                ConstGauge::new(cluster.last_delivered.saturating_sub(committed) as i64),
+                ConstGauge::new(status.report.last_delivered.saturating_sub(committed) as i64),
             );
         }
         registry.register(

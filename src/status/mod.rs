@@ -3,6 +3,7 @@
 
 mod exposition;
 mod last_error;
+mod report;
 mod server;
 
 use std::{fmt, time::Duration};
@@ -11,6 +12,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 pub use last_error::{LastError, Logged};
+pub use report::Report;
 pub use server::{Source, serve};
 
 /// A node answers within two seconds, also when its cluster has no majority.
@@ -19,13 +21,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// What a node knows of itself and its cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    pub version: String,
     /// None for a node that stands alone.
     pub cluster: Option<Cluster>,
-    /// Why clients should go to another node now; none if this one may serve them.
-    pub problem: Option<String>,
-    /// The last warning or error in this node's log since it started.
-    pub last_error: Option<Logged>,
+    #[serde(flatten)]
+    pub report: Report,
 }
 
 /// A cluster, as one of its nodes sees it. Ids are written as in the logs: 16 hexadecimal digits.
@@ -37,14 +36,10 @@ pub struct Cluster {
     pub leader: Option<String>,
     /// In the order of their addresses.
     pub members: Vec<Member>,
-    /// Index of the last log entry that this node has delivered; 0 before the first.
-    pub last_delivered: u64,
     /// Index of the first log entry that this node still has.
     pub log_first: u64,
     /// Bytes that its log takes on disk.
     pub log_bytes: u64,
-    /// Index of the last log entry that this node's server has, or is about to have.
-    pub last_committed: Option<u64>,
     /// How many commits of this node's server did not come through it, since it started.
     pub backdoor_commits: u64,
     /// What the last of them was.
@@ -57,6 +52,8 @@ pub struct Member {
     /// Where it listens to its peers.
     pub address: String,
     pub role: Role,
+    /// What it has said of itself in the last seconds; none if it is not heard of.
+    pub report: Option<Report>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,9 +97,14 @@ impl fmt::Display for Status {
                     ""
                 };
                 writeln!(f, "  {role}      {}  {}{this}", member.node, member.address)?;
+                let health = match &member.report {
+                    Some(report) => report.problem.as_deref().unwrap_or("ok"),
+                    None => "not heard of: it does not run, or cannot be reached",
+                };
+                writeln!(f, "                {health}")?;
             }
-            writeln!(f, "last delivered  {}", cluster.last_delivered)?;
-            if let Some(last_committed) = cluster.last_committed {
+            writeln!(f, "last delivered  {}", self.report.last_delivered)?;
+            if let Some(last_committed) = self.report.last_committed {
                 writeln!(f, "last committed  {last_committed}")?;
             }
             let Cluster {
@@ -123,11 +125,11 @@ impl fmt::Display for Status {
                 )?;
             }
         }
-        let health = self.problem.as_deref().unwrap_or("ok");
+        let health = self.report.problem.as_deref().unwrap_or("ok");
         writeln!(f, "health          {health}")?;
-        if let Some(error) = &self.last_error {
+        if let Some(error) = &self.report.last_error {
             writeln!(f, "last error      {} {}", error.at, error.text)?;
         }
-        write!(f, "version         {}", self.version)
+        write!(f, "version         {}", self.report.version)
     }
 }

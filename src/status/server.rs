@@ -19,13 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Cluster, LastError, Member, Role, Status,
+    Cluster, LastError, Member, Report, Role, Status,
     exposition::{self, exposition},
 };
 use crate::{
     backend::Captures,
     consensus::{ReplicatedLog, View},
-    id::Seqno,
     metrics::Metrics,
     net::accept,
     replicator::Replicator,
@@ -49,17 +48,21 @@ pub struct Source<L> {
     /// The node has been told to stop.
     pub leaving: CancellationToken,
     pub metrics: Arc<Metrics>,
+    /// Where clients connect.
+    pub client_port: u16,
+    /// Where this is served.
+    pub http_port: u16,
 }
 
 /// Serves `/status`, `/health` and `/metrics` for as long as the future is polled. Any request for `/`, which
 /// is what HAProxy and xinetd's clustercheck send unless told otherwise, is one for `/health`.
-pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Source<L>) {
+pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Arc<Source<L>>) {
     let router = Router::new()
         .route("/status", get(status::<L>))
         .route("/metrics", get(metrics::<L>))
         .route("/health", any(health::<L>))
         .route("/", any(health::<L>))
-        .with_state(Arc::new(source));
+        .with_state(source);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let (stream, _) = accept(&listener, "an HTTP").await;
@@ -100,10 +103,9 @@ async fn health<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> (Stat
 
 impl<L: ReplicatedLog> Source<L> {
     async fn status(&self) -> Status {
+        let report = self.report().await;
         let cluster = self.cluster.as_ref().map(|(name, log)| {
-            let replicator = self.replicator.as_ref();
-            let seen = replicator.map(|replicator| replicator.seen());
-            let mut cluster = describe(name.clone(), log.view(), seen);
+            let mut cluster = describe(name.clone(), log.view(), &report);
             if let Some(captures) = &self.captures {
                 let (count, last) = captures.backdoor.seen();
                 cluster.backdoor_commits = count;
@@ -111,16 +113,11 @@ impl<L: ReplicatedLog> Source<L> {
             }
             cluster
         });
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            cluster,
-            problem: self.problem().await,
-            last_error: self.last_error.get(),
-        }
+        Status { cluster, report }
     }
 
     /// Why clients should go elsewhere.
-    async fn problem(&self) -> Option<String> {
+    pub(super) async fn problem(&self) -> Option<String> {
         if self.leaving.is_cancelled() {
             return Some(
                 "leaving: it has been told to stop, and waits for transactions to end".to_owned(),
@@ -155,13 +152,14 @@ impl<L: ReplicatedLog> Source<L> {
     }
 }
 
-fn describe(name: String, view: View, seen: Option<Seqno>) -> Cluster {
+fn describe(name: String, view: View, own: &Report) -> Cluster {
     let View {
         node,
         leader,
         members,
-        committed,
         extent,
+        reports,
+        ..
     } = view;
     let members = members.into_iter().map(|(id, member)| Member {
         node: id.to_string(),
@@ -171,6 +169,13 @@ fn describe(name: String, view: View, seen: Option<Seqno>) -> Cluster {
         } else {
             Role::Follower
         },
+        report: if id == node {
+            Some(own.clone())
+        } else {
+            // A node of another version may say what this one does not understand.
+            let report = reports.get(&id);
+            report.and_then(|report| serde_json::from_slice(report).ok())
+        },
     });
     let mut members: Vec<_> = members.collect();
     members.sort_by(|a, b| a.address.cmp(&b.address));
@@ -179,10 +184,8 @@ fn describe(name: String, view: View, seen: Option<Seqno>) -> Cluster {
         node: node.to_string(),
         leader: leader.map(|id| id.to_string()),
         members,
-        last_delivered: committed,
         log_first: extent.first,
         log_bytes: extent.bytes,
-        last_committed: seen.map(|seqno| seqno.0),
         backdoor_commits: 0,
         last_backdoor_commit: None,
     }

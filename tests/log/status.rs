@@ -31,10 +31,18 @@ impl Port {
             last_error: LastError::default(),
             leaving: CancellationToken::new(),
             metrics: Arc::default(),
+            client_port: 3306,
+            http_port: 8080,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(status::serve(listener, source));
+        let source = Arc::new(source);
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = status::serve(listener, source.clone()) => {}
+                never = source.publish() => match never {},
+            }
+        });
         Self { address, task }
     }
 
@@ -96,7 +104,7 @@ async fn a_node_is_healthy_while_it_has_a_majority() {
     port.wait_for_health("200 ok").await;
     cluster.stop(2).await;
     port.wait_for_health("503 no majority").await;
-    let problem = port.status().await.problem.unwrap();
+    let problem = port.status().await.report.problem.unwrap();
     assert!(problem.starts_with("no majority"), "{problem}");
 
     cluster.start(1).await;
@@ -130,14 +138,18 @@ async fn every_node_tells_the_same_of_the_cluster() {
     for node in 0..3 {
         let port = Port::of(&cluster, node).await;
         let status = port.status().await;
-        assert_eq!((status.problem, status.last_error), (None, None));
+        let report = status.report;
+        assert_eq!((report.problem, report.last_error), (None, None));
+        assert!(report.last_delivered > 0);
         told.push(status.cluster.unwrap());
+    }
+    for member in told.iter_mut().flat_map(|one| &mut one.members) {
+        member.report = None;
     }
     for one in &told {
         assert_eq!(one.name, "test");
         assert_eq!(one.leader, told[0].leader);
         assert_eq!(one.members, told[0].members);
-        assert!(one.last_delivered > 0);
     }
     let nodes: BTreeSet<_> = told.iter().map(|one| &one.node).collect();
     let members: BTreeSet<_> = told[0].members.iter().map(|m| &m.node).collect();
@@ -145,6 +157,30 @@ async fn every_node_tells_the_same_of_the_cluster() {
     let leaders = told[0].members.iter().filter(|m| m.role == Role::Leader);
     let leaders: Vec<_> = leaders.map(|m| Some(m.node.clone())).collect();
     assert_eq!(leaders, [told[0].leader.clone()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_tells_what_the_others_say_of_themselves() {
+    let mut cluster = Cluster::started(3).await;
+    let first = Port::of(&cluster, 0).await;
+    let _second = Port::of(&cluster, 1).await;
+    let third = Port::of(&cluster, 2).await;
+    let gone = cluster.node(2).identity().0.to_string();
+    let heard_of = async || {
+        let members = first.status().await.cluster.unwrap().members;
+        let heard_of = members.into_iter().filter(|member| {
+            let report = member.report.as_ref();
+            report.is_some_and(|report| report.problem.is_none() && report.client_port == 3306)
+        });
+        heard_of.map(|member| member.node).collect::<Vec<_>>()
+    };
+    let all = async { while heard_of().await.len() < 3 {} };
+    timeout(LIMIT, all).await.unwrap();
+    drop(third);
+    cluster.stop(2).await;
+    let two = async { while heard_of().await.contains(&gone) {} };
+    timeout(LIMIT, two).await.unwrap();
+    assert_eq!(heard_of().await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,8 @@ pub(crate) enum Lane {
     Control,
     /// [`Call`]s that carry proposals to the leader.
     Proposals,
+    /// [`Call`]s that nobody waits for.
+    Reports,
     /// The leader's append requests, each answered in order with a [`StreamAppendResult`].
     Log,
 }
@@ -79,6 +81,8 @@ pub(crate) enum Request {
     ReadIndex,
     /// Entries for the leader to put into the log.
     Propose(Vec<Proposal>),
+    /// What do you say of yourself?
+    Report,
     /// Who are you, and is there a cluster already?
     Probe,
 }
@@ -93,6 +97,7 @@ pub(crate) enum Reply {
     ReadIndex(Option<u64>),
     /// Whether this node leads and has taken the proposals in. That is not yet an outcome.
     Propose(bool),
+    Report(Bytes),
     Probe {
         /// Whether the node is a member of a cluster already.
         is_member: bool,

@@ -51,6 +51,7 @@ pub(crate) struct Peer {
     pub(crate) address: String,
     pub(crate) control: Link,
     pub(crate) proposals: Link,
+    pub(crate) reports: Link,
 }
 
 impl Peers {
@@ -74,6 +75,7 @@ impl Peers {
                     address: address.clone(),
                     control: link(Lane::Control),
                     proposals: link(Lane::Proposals),
+                    reports: link(Lane::Reports),
                 };
                 known.insert(target, peer.clone());
                 peer

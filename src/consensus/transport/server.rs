@@ -23,6 +23,7 @@ use super::{
 use crate::{
     consensus::{
         Raft,
+        reports::Reports,
         types::{Proposal, Snapshot},
     },
     id::NodeId,
@@ -31,7 +32,7 @@ use crate::{
 
 /// A node says hello at once.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
-/// Connections that may be open: members open three each, and those that are half-open or come
+/// Connections that may be open: members open four each, and those that are half-open or come
 /// from strangers end with [`HELLO_TIMEOUT`].
 const MAX_CONNECTIONS: usize = 256;
 /// Calls of one connection that may be under way.
@@ -48,6 +49,7 @@ pub(crate) struct Server {
     /// The addresses that the configuration lists.
     pub(crate) members: Vec<String>,
     pub(crate) raft: Raft,
+    pub(crate) reports: Reports,
 }
 
 impl Server {
@@ -100,7 +102,9 @@ impl Server {
         let frames = with_large_frames(frames);
         let ended = match hello.lane {
             Lane::Log => self.append(frames).await,
-            Lane::Control | Lane::Proposals => self.calls(frames, hello.to.is_some()).await,
+            Lane::Control | Lane::Proposals | Lane::Reports => {
+                self.calls(frames, hello.to.is_some()).await
+            }
         };
         match ended {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -212,6 +216,7 @@ impl Server {
             }
             Request::ReadIndex => Some(Reply::ReadIndex(read_index(raft, READ_LIMIT).await)),
             Request::Propose(batch) => Some(Reply::Propose(take_in(raft, batch).await)),
+            Request::Report => Some(Reply::Report(self.reports.own())),
             Request::Probe => Some(Reply::Probe {
                 is_member: raft.is_initialized().await.unwrap_or(true),
                 members: self.members.clone(),

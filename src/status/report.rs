@@ -1,0 +1,67 @@
+//! What a node tells the other members of itself, so that each of them can show all.
+
+use std::{convert::Infallible, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use super::{Logged, Source};
+use crate::{consensus::ReplicatedLog, metrics::CommitOutcome};
+
+/// Between two reports.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// What one node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub version: String,
+    /// Why clients should go to another node now; none if this one may serve them.
+    pub problem: Option<String>,
+    /// The port for clients.
+    pub client_port: u16,
+    /// The port for its status.
+    pub http_port: u16,
+    /// Clients that are connected.
+    pub sessions: i64,
+    /// Index of the last log entry that this node has delivered; 0 before the first.
+    pub last_delivered: u64,
+    /// Index of the last log entry that this node's server has, or is about to have.
+    pub last_committed: Option<u64>,
+    /// Transactions of its clients that wrote and have committed, since it started.
+    pub commits: u64,
+    /// Those that failed with error 1213, since another one had committed first.
+    pub conflicts: u64,
+    /// The last warning or error in its log since it started.
+    pub last_error: Option<Logged>,
+}
+
+impl<L: ReplicatedLog> Source<L> {
+    /// What this node says of itself now.
+    pub(super) async fn report(&self) -> Report {
+        let log = self.cluster.as_ref().map(|(_, log)| log);
+        let replicator = self.replicator.as_ref();
+        Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            problem: self.problem().await,
+            client_port: self.client_port,
+            http_port: self.http_port,
+            sessions: self.metrics.sessions.get(),
+            last_delivered: log.map_or(0, |log| log.view().committed),
+            last_committed: replicator.map(|replicator| replicator.seen().0),
+            commits: self.metrics.commits(CommitOutcome::Committed),
+            conflicts: self.metrics.commits(CommitOutcome::Conflict),
+            last_error: self.last_error.get(),
+        }
+    }
+
+    /// Keeps the other members informed.
+    pub async fn publish(&self) -> Infallible {
+        loop {
+            if let Some((_, log)) = &self.cluster {
+                let report = serde_json::to_vec(&self.report().await);
+                log.publish(report.expect("a report is plain JSON").into());
+            }
+            sleep(PERIOD).await;
+        }
+    }
+}
