@@ -84,6 +84,11 @@ impl Certification {
         }
     }
 
+    /// How many keys are remembered.
+    pub fn keys(&self) -> usize {
+        self.index.len()
+    }
+
     /// Judges the write set at `seqno`, which comes after all that were judged before.
     ///
     /// `last_seen` is the seqno up to which its transaction has seen everything.

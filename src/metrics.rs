@@ -1,6 +1,9 @@
 //! What a node counts and times while it runs, in Prometheus' terms.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use prometheus_client::{
     metrics::{
@@ -29,6 +32,10 @@ pub struct Metrics {
     pub overtaken: Counter,
     /// Of those, the ones that had been ordered and were committed by the applier.
     pub replayed: Counter,
+    /// Its transactions that are proposed and not ordered yet.
+    pub ordering: Queue,
+    /// Log entries that its server does not have yet.
+    pub applying: Queue,
     /// Write sets of this node.
     pub sent: Flow,
     /// Write sets of other nodes.
@@ -48,6 +55,40 @@ pub struct Flow {
     /// Of their rows.
     pub bytes: Counter,
     pub keys: Counter,
+}
+
+/// How long a queue was, at samples of it.
+#[derive(Debug, Default)]
+pub struct Queue(Mutex<Samples>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Samples {
+    count: u64,
+    sum: u64,
+    max: u64,
+}
+
+impl Queue {
+    /// It is so long now.
+    pub fn sample(&self, length: u64) {
+        let mut samples = self.samples();
+        samples.count += 1;
+        samples.sum += length;
+        samples.max = samples.max.max(length);
+    }
+
+    pub fn max(&self) -> u64 {
+        self.samples().max
+    }
+
+    pub fn average(&self) -> f64 {
+        let Samples { count, sum, .. } = *self.samples();
+        sum as f64 / count.max(1) as f64
+    }
+
+    fn samples(&self) -> MutexGuard<'_, Samples> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Flow {
@@ -135,6 +176,8 @@ impl Default for Metrics {
             certification_failures: Counter::default(),
             overtaken: Counter::default(),
             replayed: Counter::default(),
+            ordering: Queue::default(),
+            applying: Queue::default(),
             sent: Flow::default(),
             received: Flow::default(),
             batch_write_sets: Histogram::new(exponential_buckets(1.0, 2.0, 7)),

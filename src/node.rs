@@ -150,7 +150,9 @@ async fn start(
     let http = tokio::net::TcpListener::from_std(http)?;
     let leaving = CancellationToken::new();
     let member = match &config.cluster {
-        Some(cluster) => Some(Member::start(cluster, &config.server, metrics).await?),
+        Some(cluster) => {
+            Some(Member::start(cluster, &config.server, config.listen.port(), metrics).await?)
+        }
         None => None,
     };
     let source = Arc::new(status::Source {
@@ -245,6 +247,7 @@ impl Member {
     async fn start(
         cluster: &Cluster,
         server: &Server,
+        client_port: u16,
         metrics: &Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let fresh = rand::random::<u64>().into();
@@ -255,17 +258,14 @@ impl Member {
         let replicator = Arc::new(Replicator::new(
             log.clone(),
             captures.clone(),
-            schemas.clone(),
+            schemas,
             metrics.clone(),
         ));
         let shared = Arc::new(Shared::new(
-            log.identity(),
-            server.clone(),
-            cluster.reads_without_majority,
-            captures.clone(),
-            schemas,
             replicator.clone(),
-            metrics.clone(),
+            server.clone(),
+            cluster.clone(),
+            client_port,
         ));
         Ok(Self {
             name: cluster.name.clone(),

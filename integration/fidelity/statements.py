@@ -42,6 +42,7 @@ STATEMENTS = [
     ("savepoint", b"", [query("BEGIN"), query("SAVEPOINT s"), query("DELETE FROM t"), query("ROLLBACK TO s"), query("COMMIT")]),
     ("autocommit off", b"", [query("SET autocommit=0"), query("SELECT * FROM t"), query("COMMIT"), query("SET autocommit=1")]),
     ("multi-statement", b"", [query("SELECT 1; SELECT 2, 3; DO 4; INSERT INTO t (v) VALUES ('m'); SELECT 5 WHERE 0")]),
+    ("warnings within a multi-statement", b"after them", [query("INSERT IGNORE INTO t (id, v) VALUES (1, 'w'); SHOW WARNINGS; SELECT 'after them'")]),
     ("multi-statement, error in it", b"42S02", [query("SELECT 1; SELECT * FROM nowhere; SELECT 3")]),
     ("procedure", b"", [query("CREATE PROCEDURE several(OUT o INT) BEGIN SELECT 1; SELECT id FROM t; SET o = 7; SELECT v FROM t WHERE 0; END")]),
     ("procedure, many results", b"", [query("CALL several(@o)"), query("SELECT @o")]),

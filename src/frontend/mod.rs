@@ -2,6 +2,7 @@
 
 mod answer;
 mod channel;
+mod galera;
 mod proxied;
 mod replicated;
 mod session;

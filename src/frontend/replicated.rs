@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     answer::Answer,
+    galera,
     session::{Session, SessionError},
     shared::Shared,
     statement::Source,
@@ -20,7 +21,7 @@ use crate::{
         errno,
         response::Status,
     },
-    sql::{self, Class, Dialect},
+    sql::{self, Class, Dialect, galera::Question},
 };
 
 /// The id that stands for the statement prepared last.
@@ -246,6 +247,48 @@ impl Replicated {
                 return Ok(answer);
             }
         }
+        if let Source::Text(text) = source
+            && matches!(class, Class::Read | Class::Session)
+            && let Some(question) = Question::of(text, self.dialect)
+        {
+            return self.answer(session, class, question, text).await;
+        }
+        self.run(session, class, source).await
+    }
+
+    /// Answers a statement that asks for what only the node knows.
+    async fn answer(
+        &mut self,
+        session: &mut Session,
+        class: Class,
+        question: Question<'_>,
+        text: &[u8],
+    ) -> Result<Answer, SessionError> {
+        let values = self.transactions.galera();
+        match question {
+            Question::Show { kind, condition } => {
+                let asked = (kind, &condition[..]);
+                galera::show(session, &values, text, asked, self.dialect).await
+            }
+            Question::Set { name, value } => {
+                match galera::set(session, &values, &name, &value).await? {
+                    Some(answer) => Ok(answer),
+                    None => self.run(session, class, Source::Text(text)).await,
+                }
+            }
+            Question::Read(text) => {
+                let text = values.put_into(text, self.dialect);
+                self.run(session, class, Source::Text(&text)).await
+            }
+        }
+    }
+
+    async fn run(
+        &mut self,
+        session: &mut Session,
+        class: Class,
+        source: Source<'_>,
+    ) -> Result<Answer, SessionError> {
         match class {
             Class::Unsupported(reason) => {
                 session.discard(source).await?;
@@ -357,7 +400,7 @@ impl Replicated {
         answer: &Answer,
     ) -> Result<(), SessionError> {
         if answer.warnings() > 0 {
-            let recorded = session.record("SHOW WARNINGS", Status::IN_TRANSACTION);
+            let recorded = session.record(b"SHOW WARNINGS", Status::IN_TRANSACTION);
             self.warnings = Some(recorded.await?);
         }
         Ok(())

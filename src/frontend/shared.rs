@@ -6,57 +6,46 @@ use std::sync::{
 };
 
 use crate::{
-    backend::{Captures, Changes, Expected, NoKeys, Schemas, Slots},
+    backend::{Changes, Expected, NoKeys, Slots},
     binlog,
-    config::Server,
-    id::{NodeId, TransactionId},
-    metrics::Metrics,
+    config::{Cluster, Server},
+    id::TransactionId,
     replicator::Replicator,
     write_set::Key,
 };
 
 /// What the sessions of a node share.
 pub struct Shared {
-    node: NodeId,
-    incarnation: u64,
     begun: AtomicU64,
-    pub(super) server: Server,
-    pub(super) captures: Arc<Captures>,
     pub(super) replicator: Arc<Replicator>,
-    pub(super) schemas: Arc<Schemas>,
     pub(super) slots: Arc<Slots>,
-    pub(super) reads_without_majority: bool,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) server: Server,
+    pub(super) cluster: Cluster,
+    /// Where clients connect.
+    pub(super) client_port: u16,
 }
 
 impl Shared {
     pub fn new(
-        (node, incarnation): (NodeId, u64),
-        server: Server,
-        reads_without_majority: bool,
-        captures: Arc<Captures>,
-        schemas: Arc<Schemas>,
         replicator: Arc<Replicator>,
-        metrics: Arc<Metrics>,
+        server: Server,
+        cluster: Cluster,
+        client_port: u16,
     ) -> Self {
         Self {
-            node,
-            incarnation,
             begun: AtomicU64::new(0),
-            schemas,
-            server,
-            captures,
             replicator,
             slots: Arc::default(),
-            reads_without_majority,
-            metrics,
+            server,
+            cluster,
+            client_port,
         }
     }
 
     /// Why no client can be served now, if so.
     pub(super) fn problem(&self) -> Option<String> {
-        let captures = self.captures.problem();
-        captures.or_else(|| self.replicator.problem())
+        let captures = &self.replicator.captures;
+        captures.problem().or_else(|| self.replicator.problem())
     }
 
     /// What a prepared transaction has changed, with its keys, unless that is nothing.
@@ -68,14 +57,15 @@ impl Shared {
         if changes.rows.is_empty() {
             return Ok(None);
         }
-        let keys = self.schemas.keys(&changes.rows).await?;
+        let keys = self.replicator.schemas.keys(&changes.rows).await?;
         Ok(Some((changes, keys)))
     }
 
     pub(super) fn next_id(&self) -> TransactionId {
+        let (node, incarnation) = self.replicator.log.identity();
         TransactionId {
-            node: self.node,
-            incarnation: self.incarnation,
+            node,
+            incarnation,
             number: self.begun.fetch_add(1, Ordering::Relaxed) + 1,
         }
     }

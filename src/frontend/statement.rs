@@ -10,7 +10,7 @@ use crate::{
     protocol::{
         command::{Command, Shape},
         packet,
-        response::{Next, Response},
+        response::{Next, Response, Status},
     },
 };
 
@@ -91,12 +91,11 @@ impl Session {
     /// without the status flags `hidden`.
     pub(super) async fn record(
         &mut self,
-        statement: &str,
+        statement: &[u8],
         hidden: u16,
     ) -> Result<Vec<Vec<u8>>, SessionError> {
         let more_follows = std::mem::take(&mut self.more_follows);
-        self.send(&Command::QUERY.with(statement.as_bytes()))
-            .await?;
+        self.send(&Command::QUERY.with(statement)).await?;
         let mut response = Response::new(Shape::Results, self.capabilities);
         let mut packets = Vec::new();
         loop {
@@ -111,7 +110,7 @@ impl Session {
 
     /// The schema of names that come without one, if there is one.
     pub(super) async fn default_schema(&mut self) -> Result<Option<String>, SessionError> {
-        let packets = self.record("SELECT DATABASE()", 0).await?;
+        let packets = self.record(b"SELECT DATABASE()", 0).await?;
         // Its only row comes before the last packet.
         let row = packets.into_iter().nth_back(1);
         let schema = row.and_then(|row| Row::decode(&row.into(), 1));
@@ -125,10 +124,14 @@ impl Session {
         for payload in before {
             sequence = self.client.put_packet(sequence, payload);
         }
-        Answer::of_server(Packet {
-            sequence,
-            payload: last.clone(),
-        })
+        let mut payload = last.clone();
+        if self.more_follows
+            && let Some(Status { flags, at }) = Status::of_last(&payload)
+        {
+            let shown = flags | Status::MORE_RESULTS;
+            payload[at..at + 2].copy_from_slice(&shown.to_le_bytes());
+        }
+        Answer::of_server(Packet { sequence, payload })
     }
 
     /// Waits until the server ends its connection, while it has nothing to answer.

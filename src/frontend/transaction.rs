@@ -19,7 +19,7 @@ use crate::{
     metrics::{CommitOutcome, CommitPhase, Stopwatch},
     protocol::{errno, response::Status},
     replicator::{Held, Outcome, Prepared, Refusal, Seat},
-    sql::Class,
+    sql::{Class, galera::Values},
     write_set::Key,
 };
 
@@ -67,19 +67,24 @@ impl Transactions {
 
     /// What is defined on the server.
     pub(super) fn defined(&self) -> Arc<Defined> {
-        self.shared.captures.defined()
+        self.shared.replicator.captures.defined()
+    }
+
+    /// What the node tells of itself to who knows Galera.
+    pub(super) fn galera(&self) -> Values {
+        self.shared.galera()
     }
 
     /// The answer to a statement that must not run, since there is no majority.
     pub(super) fn without_majority(&self, class: Class) -> Option<Answer> {
         let Shared {
             replicator,
-            reads_without_majority,
+            cluster,
             ..
         } = &*self.shared;
         let needs_one = match class {
             Class::Write | Class::Definition | Class::Administration => true,
-            Class::Read | Class::Begin { .. } => !reads_without_majority,
+            Class::Read | Class::Begin { .. } => !cluster.reads_without_majority,
             _ => false,
         };
         let lacking = needs_one.then(|| replicator.majority().err())?;
@@ -227,7 +232,7 @@ impl Transactions {
             Some(_) => CommitOutcome::Failed,
         };
         if wrote {
-            self.shared.metrics.count_commit(outcome);
+            self.shared.replicator.metrics.count_commit(outcome);
         }
     }
 
@@ -259,7 +264,7 @@ impl Transactions {
             format!("XA END '{id}'"),
             format!("XA PREPARE '{id}'"),
         ];
-        let mut expected = shared.captures.expect(id);
+        let mut expected = shared.replicator.captures.expect(id);
         let prepared = shared.replicator.prepare(Held {
             id,
             connection: session.connection_id,
@@ -276,7 +281,10 @@ impl Transactions {
         match captured {
             Ok(Some((changes, keys))) => {
                 let took = stopwatch.lap();
-                shared.metrics.time_commit(CommitPhase::Capture, took);
+                shared
+                    .replicator
+                    .metrics
+                    .time_commit(CommitPhase::Capture, took);
                 self.replicate(session, prepared, &changes, keys).await
             }
             Ok(None) => {
@@ -302,11 +310,8 @@ impl Transactions {
     ) -> Result<Answer, SessionError> {
         let id = prepared.id();
         let shared = self.shared.clone();
-        let Shared {
-            replicator,
-            metrics,
-            ..
-        } = &*shared;
+        let replicator = &shared.replicator;
+        let metrics = &replicator.metrics;
         let mut stopwatch = Stopwatch::start();
         let mut replication = replicator.replicate(prepared, changes, keys, &self.seat);
         loop {
@@ -333,7 +338,7 @@ impl Transactions {
                     metrics.replayed.inc();
                     return self.conclude(session, "COMMIT".to_owned()).await;
                 }
-                Outcome::Again(prepared) => match shared.schemas.keys(&changes.rows).await {
+                Outcome::Again(prepared) => match replicator.schemas.keys(&changes.rows).await {
                     Ok(keys) => {
                         // Later it would give up the locks of the next one.
                         drop(replication);

@@ -73,6 +73,14 @@ impl Status {
         Self::at(payload, payload.len() - rest.len())
     }
 
+    /// Of the packet that ends an answer, if that is no error.
+    pub fn of_last(payload: &[u8]) -> Option<Self> {
+        match payload {
+            [OK, ..] => Self::of_ok(payload),
+            _ => Self::of_end(payload),
+        }
+    }
+
     /// Of the packet after definitions or rows: an EOF, which has a length of 5 and the flags last,
     /// or the OK that stands in its place.
     fn of_end(payload: &[u8]) -> Option<Self> {

@@ -47,6 +47,7 @@ pub use entry::take_bodies;
 use entry::{Entry, small_body};
 pub use entry::{Malformed, TooLarge};
 use lag::Lag;
+pub use order::Load;
 use order::Order;
 pub use prepared::{Held, Prepared};
 pub use seat::Seat;
@@ -61,16 +62,16 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// Joins the sessions of a node with the order of the log.
 pub struct Replicator {
-    log: Arc<Engine>,
-    captures: Arc<Captures>,
-    schemas: Arc<Schemas>,
+    pub log: Arc<Engine>,
+    pub captures: Arc<Captures>,
+    pub schemas: Arc<Schemas>,
+    pub metrics: Arc<Metrics>,
     blockers: Arc<Blockers>,
     state: Mutex<State>,
     /// Follows what the applier has committed.
     applied: watch::Sender<Seqno>,
     startup: Startup,
     lag: Lag,
-    metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
@@ -239,6 +240,11 @@ impl Replicator {
     /// All up to here is committed on this node's server, or about to be.
     pub fn seen(&self) -> Seqno {
         self.lock().order.seen()
+    }
+
+    /// How much there is to keep in mind.
+    pub fn load(&self) -> Load {
+        self.lock().order.load()
     }
 
     /// Why nothing can be committed now, if so.

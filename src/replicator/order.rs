@@ -50,7 +50,23 @@ pub(super) struct Order {
     seen: Seqno,
 }
 
+/// How much there is to keep in mind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Transactions of this node that are proposed and not ordered yet.
+    pub proposed: usize,
+    /// Keys that certification remembers.
+    pub certification_keys: usize,
+}
+
 impl Order {
+    pub(super) fn load(&self) -> Load {
+        Load {
+            proposed: self.local.len(),
+            certification_keys: self.certification.keys(),
+        }
+    }
+
     /// All up to here is committed on this node's server, or about to be and holds its locks.
     pub(super) fn seen(&self) -> Seqno {
         self.seen

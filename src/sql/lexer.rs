@@ -82,6 +82,18 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Where the last token ends.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The next token, and where it begins.
+    pub(super) fn next_at(&mut self) -> Option<(usize, Token<'a>)> {
+        self.skip_blank();
+        let start = self.at;
+        Some((start, self.next()?))
+    }
+
     fn rest(&self) -> &'a [u8] {
         &self.text[self.at..]
     }

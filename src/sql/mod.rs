@@ -5,6 +5,7 @@
 mod changed;
 mod class;
 mod definition;
+pub mod galera;
 mod lexer;
 
 pub use changed::{Named, changed, named};

@@ -66,12 +66,12 @@ pub(super) fn exposition(metrics: &Metrics, status: &Status) -> String {
                 "Index of the last log entry that this node's server has, or is about to have",
                 ConstGauge::new(committed as i64),
             );
-            registry.register(
-                "apply_queue_entries",
-                "Log entries that this node has and its server does not",
-                ConstGauge::new(status.report.last_delivered.saturating_sub(committed) as i64),
-            );
         }
+        registry.register(
+            "apply_queue_entries",
+            "Log entries that this node has and its server does not",
+            ConstGauge::new(status.report.lacking as i64),
+        );
         registry.register(
             "backdoor_commits",
             "Commits of this node's server that did not come through it, and are not replicated",

@@ -27,12 +27,25 @@ pub struct Report {
     pub last_delivered: u64,
     /// Index of the last log entry that this node's server has, or is about to have.
     pub last_committed: Option<u64>,
+    /// How many entries of the log its server does not have yet.
+    pub lacking: u64,
     /// Transactions of its clients that wrote and have committed, since it started.
     pub commits: u64,
     /// Those that failed with error 1213, since another one had committed first.
     pub conflicts: u64,
     /// The last warning or error in its log since it started.
     pub last_error: Option<Logged>,
+}
+
+impl Report {
+    /// Reads what another node has published; none if that is of a version that this one does not understand.
+    pub fn decode(report: &[u8]) -> Option<Self> {
+        serde_json::from_slice(report).ok()
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a report is plain JSON")
+    }
 }
 
 impl<L: ReplicatedLog> Source<L> {
@@ -48,6 +61,7 @@ impl<L: ReplicatedLog> Source<L> {
             sessions: self.metrics.sessions.get(),
             last_delivered: log.map_or(0, |log| log.view().committed),
             last_committed: replicator.map(|replicator| replicator.seen().0),
+            lacking: replicator.map_or(0, |replicator| replicator.lacking()),
             commits: self.metrics.commits(CommitOutcome::Committed),
             conflicts: self.metrics.commits(CommitOutcome::Conflict),
             last_error: self.last_error.get(),
@@ -58,8 +72,7 @@ impl<L: ReplicatedLog> Source<L> {
     pub async fn publish(&self) -> Infallible {
         loop {
             if let Some((_, log)) = &self.cluster {
-                let report = serde_json::to_vec(&self.report().await);
-                log.publish(report.expect("a report is plain JSON").into());
+                log.publish(self.report().await.encode().into());
             }
             sleep(PERIOD).await;
         }

@@ -172,9 +172,8 @@ fn describe(name: String, view: View, own: &Report) -> Cluster {
         report: if id == node {
             Some(own.clone())
         } else {
-            // A node of another version may say what this one does not understand.
             let report = reports.get(&id);
-            report.and_then(|report| serde_json::from_slice(report).ok())
+            report.and_then(|report| Report::decode(report))
         },
     });
     let mut members: Vec<_> = members.collect();
