@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is missing.
 . "$(dirname "$0")/lib.sh"
-install mariadb-server mariadb-client debootstrap curl haproxy python3 python3-pymysql sysbench
+install mariadb-server mariadb-client debootstrap curl haproxy python3 python3-pymysql sysbench prometheus prometheus-mysqld-exporter \
+  percona-toolkit
 stock_mysql
 say "prepared"

@@ -21,7 +21,9 @@ asked() { curl -fsS "http://127.0.0.1:$prometheus/api/v1/query" --data-urlencode
 scraped() { asked 'count(trireme_ready == 1) + sum(trireme_leader) + (sum(trireme_commits_total{outcome="conflict"}) > bool 0)' | grep -q '"5"\]'; }
 
 promise() {
-  local server=$1
+  local server=$1 variables=()
+  # Its EXPLAIN is not what the tool reads, on the server alone as well: it would copy all at once.
+  [ "$server" = MariaDB ] || variables=(--set-vars explain_format=TRADITIONAL)
   shift
   say "$server: three nodes"
   start_sandbox $port --nodes 3 "$@" >/dev/null
@@ -55,7 +57,7 @@ promise() {
   PIDS+=($load)
   eventually 20 test -e "$SCRATCH/loaded"
   pt-online-schema-change --alter "ADD COLUMN added INT NOT NULL DEFAULT 7, ADD INDEX by_payload (payload(20))" --execute \
-    --chunk-size=500 --no-check-replication-filters --recursion-method=none --charset=utf8mb4 \
+    --chunk-size=500 "${variables[@]}" --no-check-replication-filters --recursion-method=none --charset=utf8mb4 \
     "h=127.0.0.1,P=$((port + 1)),u=root,D=osc,t=big" >"$SCRATCH/osc.log" 2>&1 || { cat "$SCRATCH/osc.log" >&2; fail "pt-online-schema-change"; }
   tail -n 1 "$SCRATCH/osc.log"
   rm "$SCRATCH/loaded"
