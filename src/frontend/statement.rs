@@ -9,7 +9,7 @@ use crate::{
     backend::Row,
     protocol::{
         command::{Command, Shape},
-        packet,
+        packet::{self, END},
         response::{Next, Response, Status},
     },
 };
@@ -120,16 +120,16 @@ impl Session {
     /// Answers the client with packets that were recorded, up to the last one, which it gives.
     pub(super) fn replay(&mut self, packets: &[Vec<u8>]) -> Answer {
         let mut sequence = self.server.first_sequence();
-        let (last, before) = packets.split_last().expect("an answer has a packet");
-        for payload in before {
-            sequence = self.client.put_packet(sequence, payload);
+        let mut packets = packets.to_vec();
+        if self.more_follows {
+            let last = packets.len() - 1;
+            for (at, packet) in packets.iter_mut().enumerate() {
+                say_that_more_follows(packet, at == last);
+            }
         }
-        let mut payload = last.clone();
-        if self.more_follows
-            && let Some(Status { flags, at }) = Status::of_last(&payload)
-        {
-            let shown = flags | Status::MORE_RESULTS;
-            payload[at..at + 2].copy_from_slice(&shown.to_le_bytes());
+        let payload = packets.pop().expect("an answer has a packet");
+        for packet in &packets {
+            sequence = self.client.put_packet(sequence, packet);
         }
         Answer::of_server(Packet { sequence, payload })
     }
@@ -164,6 +164,15 @@ impl Session {
     pub(super) fn renumber(&mut self, shift: u8) {
         self.server.renumber(shift);
         self.client.renumber(0u8.wrapping_sub(shift));
+    }
+}
+
+/// Has a packet of a result set say that the answer to another statement follows, if it is one that can.
+fn say_that_more_follows(packet: &mut [u8], is_last: bool) {
+    let is_eof = matches!(packet, [END, _, _, _, _]);
+    if let Some(Status { flags, at }) = Status::of_last(packet).filter(|_| is_eof || is_last) {
+        let flags = flags | Status::MORE_RESULTS;
+        packet[at..at + 2].copy_from_slice(&flags.to_le_bytes());
     }
 }
 
