@@ -10,7 +10,7 @@ use super::{
 use crate::{
     backend::{ConnectionError, Note, NoteError, position},
     binlog::{Event, Kind, Query},
-    id::{Seqno, TransactionId},
+    id::Seqno,
     write_set::Definition,
 };
 
@@ -45,7 +45,6 @@ impl Applier {
     pub async fn define(
         &self,
         seqno: Seqno,
-        id: TransactionId,
         definition: Definition,
         clear: impl Fn(Obstacle),
     ) -> Result<(), ApplyError> {
@@ -61,7 +60,7 @@ impl Applier {
                     .blockers
                     .watch(session.connection.id(), session.connection.is_mariadb());
                 let run = async {
-                    let Some(done) = self.begin(&mut session, seqno, id).await? else {
+                    let Some(done) = self.begin(&mut session, seqno).await? else {
                         return Ok(());
                     };
                     session.expect(&format).await?;
@@ -92,12 +91,7 @@ impl Applier {
 
     /// Notes what is about to run. Gives the number of steps that an earlier attempt has done, or
     /// nothing if that has come to its end.
-    async fn begin(
-        &self,
-        session: &mut Session,
-        seqno: Seqno,
-        id: TransactionId,
-    ) -> Result<Option<usize>, Failure> {
+    async fn begin(&self, session: &mut Session, seqno: Seqno) -> Result<Option<usize>, Failure> {
         let connection = &mut session.connection;
         if position::read(connection).await?.position >= seqno {
             return Ok(None);
@@ -113,10 +107,10 @@ impl Applier {
                 self.backdoor.defines(connection.id(), effect.end);
                 return Ok(Some(done));
             }
-            Note::has_not_run(connection, &self.backdoor).await?;
+            Note::has_not_run(connection, &self.backdoor, &effect.undo).await?;
         }
         let own = connection.id();
-        Note::write(connection, &self.backdoor, (seqno, id), own).await?;
+        Note::write(connection, &self.backdoor, (seqno, None), own).await?;
         Ok(Some(0))
     }
 }

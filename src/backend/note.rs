@@ -2,7 +2,7 @@
 //!
 //! A definition commits by itself, so the saved position cannot be moved within it. The note says
 //! that it is about to run; whether it has run is in the server's binlog, which the server keeps in
-//! step with its schema through crashes, but for [`system_tables`] of MariaDB.
+//! step with its schema through crashes, but for what MariaDB may lose ([`Effect::is_in_doubt`]).
 
 use std::{fmt, time::Duration};
 
@@ -16,6 +16,7 @@ use crate::{
     binlog::{CaptureError, Event, Group, Groups, Kind, Place, Query, Refusal},
     id::{Seqno, TransactionId},
     sql::{self, Dialect},
+    write_set::{KeysError, TableName, tables_of},
 };
 
 /// Between two looks at whether a connection has gone.
@@ -28,7 +29,8 @@ const REMOVE: &str = "DELETE FROM trireme_private.definition";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     pub seqno: Seqno,
-    pub id: TransactionId,
+    /// If a client of this node has issued it, and it is not only applied.
+    pub issued: Option<TransactionId>,
     /// The connection that runs it.
     pub connection: u32,
     /// Where the binlog ended before.
@@ -45,7 +47,7 @@ impl Note {
     pub async fn write(
         own: &mut Connection,
         backdoor: &Backdoor,
-        (seqno, id): (Seqno, TransactionId),
+        (seqno, issued): (Seqno, Option<TransactionId>),
         connection: u32,
     ) -> Result<Self, ConnectionError> {
         if own.is_mariadb() {
@@ -53,6 +55,7 @@ impl Note {
         }
         let place = end_of_binlog(own).await?;
         let Place { file, position } = &place;
+        let id = issued.map_or_else(String::new, |id| id.to_string());
         let note = format!(
             "INSERT INTO trireme_private.definition VALUES (0, {seqno}, '{id}', {connection}, \
             '{file}', {position}, @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.sync_binlog)"
@@ -63,7 +66,7 @@ impl Note {
         backdoor.defines(connection, place.clone());
         Ok(Self {
             seqno,
-            id,
+            issued,
             connection,
             place,
         })
@@ -82,7 +85,10 @@ impl Note {
         let note = (|| {
             Some(Self {
                 seqno: Seqno(row.text(0)?.parse().ok()?),
-                id: row.text(1)?.parse().ok()?,
+                issued: match row.text(1)? {
+                    "" => None,
+                    id => Some(id.parse().ok()?),
+                },
                 connection: row.text(2)?.parse().ok()?,
                 place: row.place(3)?,
             })
@@ -111,14 +117,17 @@ impl Note {
         own.run_unlogged(&all).await
     }
 
-    /// The definition has not run and will not: the note is removed, and what is there nevertheless.
+    /// The definition has not run and will not, or it has to run again: the note is removed, and what is there
+    /// nevertheless, which `undo` does ([`Effect::undo`]) as far as it is no system table.
     ///
     /// # Errors
     /// The connection fails.
     pub async fn has_not_run(
         own: &mut Connection,
         backdoor: &Backdoor,
+        undo: &[String],
     ) -> Result<(), ConnectionError> {
+        own.run_unlogged(undo).await?;
         if own.is_mariadb() {
             system_tables::restore(own).await?;
         }
@@ -165,6 +174,8 @@ impl Note {
             })?;
             let Sent::Event(event) = sent else { continue };
             match groups.take(event)? {
+                // What MariaDB does about a table that it has lost.
+                Some(Group::Direct(direct)) if direct.is_of_server() && has_rows(&events) => {}
                 Some(Group::Direct(direct)) if direct.is_of(self.connection) => {
                     events.extend(direct.events?)
                 }
@@ -172,10 +183,16 @@ impl Note {
             }
         }
         let format = groups.format().expect("waited for above").clone();
+        let undo = if dialect.mariadb {
+            removal_of_copies(&events)?
+        } else {
+            Vec::new()
+        };
         Ok(Effect {
             end,
             format,
-            is_in_doubt: may_be_lost(dialect, &events),
+            is_in_doubt: !undo.is_empty() || may_be_lost(dialect, &events),
+            undo,
             events,
         })
     }
@@ -214,6 +231,24 @@ pub struct Effect {
     /// A crash may have taken what is logged here: after one it has to run again from the beginning, when
     /// what is left is undone ([`Note::has_not_run`]).
     pub is_in_doubt: bool,
+    /// Statements that remove what may be left of it then.
+    pub undo: Vec<String>,
+}
+
+fn has_rows(logged: &[Event]) -> bool {
+    logged.iter().any(|event| event.kind() == Kind::TABLE_MAP)
+}
+
+/// The statements that remove the tables that a definition has made with rows in them. Between logging that and completing it
+/// MariaDB 10.11 does not know that it was logged, and removes the table when it starts after a crash.
+fn removal_of_copies(logged: &[Event]) -> Result<Vec<String>, KeysError> {
+    let tables = tables_of(logged)?.into_iter();
+    let quoted = |name: &str| name.replace('`', "``");
+    let removal = tables.map(|TableName { schema, table }| {
+        let (schema, table) = (quoted(&schema), quoted(&table));
+        format!("DROP TABLE IF EXISTS `{schema}`.`{table}`")
+    });
+    Ok(removal.collect())
 }
 
 /// Whether a server may have logged this and not have it after a crash.
@@ -237,4 +272,6 @@ pub enum NoteError {
     Binlog(#[from] CaptureError),
     #[error(transparent)]
     Refusal(#[from] Refusal),
+    #[error(transparent)]
+    Rows(#[from] KeysError),
 }

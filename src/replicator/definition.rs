@@ -119,7 +119,7 @@ impl Replicator {
         let (note, is_mariadb) = retry("a definition cannot be noted", async || {
             let mut own = self.captures.run.open().await?;
             let backdoor = &self.captures.backdoor;
-            let note = Note::write(&mut own, backdoor, (seqno, id), *connection).await?;
+            let note = Note::write(&mut own, backdoor, (seqno, Some(id)), *connection).await?;
             Ok((note, own.is_mariadb()))
         })
         .await;
@@ -132,7 +132,7 @@ impl Replicator {
         if obstacles.clear_for(&watch, is_done).await.is_err() {
             self.end_connection(&note).await;
         }
-        let (defined, _) = self.effect(&note).await?;
+        let (defined, _) = self.effect(id, &note).await?;
         Ok(defined)
     }
 
@@ -150,9 +150,10 @@ impl Replicator {
     /// It cannot be replicated. The others have been told, if they could be, that it has done nothing.
     pub(super) async fn effect(
         self: &Arc<Self>,
+        id: TransactionId,
         note: &Note,
     ) -> Result<(Entry, Effect), ReplicationFailure> {
-        let Note { seqno, id, .. } = *note;
+        let seqno = note.seqno;
         let effect = loop {
             match note.effect(&self.captures.run).await {
                 Ok(effect) => {
@@ -178,15 +179,15 @@ impl Replicator {
         }
     }
 
-    /// The definition at `seqno` is over on the server, with or without an effect.
-    pub(super) async fn noted(&self, seqno: Seqno, has_run: bool) {
+    /// The definition at `seqno` is over on the server, with an effect or without one, which `undo` sees to.
+    pub(super) async fn noted(&self, seqno: Seqno, has_run: bool, undo: &[String]) {
         retry("the end of a definition cannot be noted", async || {
             let mut own = self.captures.run.open().await?;
             let backdoor = &self.captures.backdoor;
             if has_run {
                 Note::has_run(&mut own, backdoor, seqno, &[]).await
             } else {
-                Note::has_not_run(&mut own, backdoor).await
+                Note::has_not_run(&mut own, backdoor, undo).await
             }
         })
         .await;

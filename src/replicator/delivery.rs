@@ -276,10 +276,10 @@ impl Delivery<'_> {
             if own.had_effect != had_effect {
                 return Err(ReplicationFailure::Void { seqno });
             }
-            self.replicator.noted(seqno, had_effect).await;
+            self.replicator.noted(seqno, had_effect, &[]).await;
         } else if had_effect {
             let clear = |obstacle| self.replicator.clear(obstacle);
-            self.applier.define(seqno, id, definition, clear).await?;
+            self.applier.define(seqno, definition, clear).await?;
         }
         self.replicator.refresh().await;
         self.defining = None;

@@ -106,7 +106,12 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
     })
     .await;
     let Saved { position, fence } = saved;
-    let mut search = Search::new(family, position, marks, noted);
+    let mut search = Search::new(
+        family,
+        position,
+        marks,
+        noted.as_ref().map(|(noted, _)| *noted),
+    );
     let mut deliveries = read_from(log, fence);
     let mut reading = Reading::default();
     loop {
@@ -124,8 +129,8 @@ pub(super) async fn recover(replicator: &Arc<Replicator>) -> Result<Recovered, R
         }
     }
     let found = search.end(end)?;
-    if let Some(noted) = noted {
-        replicator.noted(noted.seqno, noted.ran == Ran::Yes).await;
+    if let Some((Noted { seqno, ran, .. }, undo)) = noted {
+        replicator.noted(seqno, ran == Ran::Yes, &undo).await;
     }
     let Found {
         position,
@@ -277,32 +282,36 @@ pub(super) enum Ran {
 }
 
 /// Tells the others what a definition of this node has done, if it was in the midst of one. It must
-/// be told before the node announces its start, since that ends every claim.
-async fn noted(replicator: &Arc<Replicator>) -> Result<Option<Noted>, ReplicationFailure> {
+/// be told before the node announces its start, since that ends every claim. Gives as well what undoes it, if it is in doubt.
+async fn noted(
+    replicator: &Arc<Replicator>,
+) -> Result<Option<(Noted, Vec<String>)>, ReplicationFailure> {
     let Replicator { log, captures, .. } = &**replicator;
     let (node, _) = log.identity();
     let note = retry("the note of a definition cannot be read", async || {
         Note::read(&mut captures.run.open().await?).await
     })
     .await;
-    let Some(note) = note.filter(|note| note.id.node == node) else {
+    let issued = note.and_then(|note| Some((note.issued?, note)));
+    let Some((id, note)) = issued.filter(|(id, _)| id.node == node) else {
         return Ok(None);
     };
     replicator.end_connection(&note).await;
-    let (defined, effect) = replicator.effect(&note).await?;
-    let ran = if defined == nothing_defined(note.id) {
+    let (defined, effect) = replicator.effect(id, &note).await?;
+    let ran = if defined == nothing_defined(id) {
         Ran::No
     } else if effect.is_in_doubt {
         Ran::InDoubt
     } else {
         Ran::Yes
     };
-    let Note { seqno, id, .. } = note;
+    let seqno = note.seqno;
     info!(%seqno, ?ran, "found what a definition has done");
     if ran != Ran::No {
         replicator.clone().tell(defined, None).await;
     }
-    Ok(Some(Noted { seqno, id, ran }))
+    let undo = effect.undo;
+    Ok(Some((Noted { seqno, id, ran }, undo)))
 }
 
 /// Says in the log that this node has started; gives the place of that.

@@ -42,6 +42,11 @@ impl Direct {
     /// taken effect and was not logged.
     const SERVER: u32 = 0;
 
+    /// Whether the server has done it by itself.
+    pub fn is_of_server(&self) -> bool {
+        self.connection == Some(Self::SERVER)
+    }
+
     /// Whether a connection has done it, or the server for one that it had.
     pub fn is_of(&self, connection: u32) -> bool {
         let by = [connection, Self::SERVER];
