@@ -22,8 +22,8 @@ pub enum Verdict {
 /// Why a write set does not commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conflict {
-    /// This one committed first and had a key in common.
-    With(Seqno),
+    /// This one committed first and had this key in common.
+    With(Seqno, KeyHash),
     /// What was committed before this one is no longer known, and its transaction had not seen all
     /// of it.
     TooOld(Seqno),
@@ -99,7 +99,7 @@ impl Certification {
         for Key { hash, mode } in keys {
             let with = self.index.get(hash).map(|last| last.against(*mode));
             if let Some(with) = with.filter(|with| *with > last_seen) {
-                return Verdict::Conflict(Conflict::With(with));
+                return Verdict::Conflict(Conflict::With(with, *hash));
             }
         }
         for Key { hash, mode } in keys {
@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn the_first_committer_wins() {
         use Mode::*;
-        let with = |seqno| Verdict::Conflict(Conflict::With(Seqno(seqno)));
+        let with =
+            |seqno, hash| Verdict::Conflict(Conflict::With(Seqno(seqno), KeyHash([hash; 16])));
         let mut certification = Certification::default();
         for (seqno, last_seen, keys, expected) in [
             (
@@ -164,16 +165,16 @@ mod tests {
                 vec![key(1, Exclusive), key(2, Update)],
                 Verdict::Commit,
             ),
-            (11, 9, vec![key(1, Exclusive)], with(10)),
+            (11, 9, vec![key(1, Exclusive)], with(10, 1)),
             (12, 10, vec![key(1, Exclusive)], Verdict::Commit), // it has seen 10
             (13, 10, vec![key(2, Reference)], Verdict::Commit),
             (14, 12, vec![key(2, Update)], Verdict::Commit), // 13 only refers to it
-            (15, 12, vec![key(2, Exclusive)], with(14)),
-            (16, 0, vec![key(3, Exclusive), key(1, Update)], with(12)),
+            (15, 12, vec![key(2, Exclusive)], with(14, 2)),
+            (16, 0, vec![key(3, Exclusive), key(1, Update)], with(12, 1)),
             (17, 0, vec![key(3, Exclusive)], Verdict::Commit), // 16 has left no trace
             (18, 17, vec![], Verdict::Commit),
             (19, 12, vec![key(2, Reference)], Verdict::Commit),
-            (20, 14, vec![key(2, Exclusive)], with(19)),
+            (20, 14, vec![key(2, Exclusive)], with(19, 2)),
         ] {
             let verdict = certification.certify(Seqno(seqno), Seqno(last_seen), &keys);
             assert_eq!(verdict, expected, "{seqno}");
@@ -227,7 +228,7 @@ mod tests {
                         committed.push((seqno, keys));
                     }
                     Verdict::Conflict(Conflict::TooOld(floor)) => prop_assert!(last_seen < floor),
-                    Verdict::Conflict(Conflict::With(with)) => {
+                    Verdict::Conflict(Conflict::With(with, _)) => {
                         prop_assert!(conflicts && with > last_seen);
                     }
                 }

@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
+    check,
     config::Config,
     node, sandbox,
     status::{LastError, Status},
@@ -39,6 +40,13 @@ enum Command {
         /// How the log is written, to standard error.
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         log_format: LogFormat,
+    },
+    /// Look whether the server, its settings and the other members are as a node with this configuration needs them, and name
+    /// the line that mends what is not. Changes nothing. Fails if the node could not run.
+    Check {
+        /// The node's configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
     },
     /// Show what a node knows of itself and its cluster. Fails if it should get no clients.
     Status {
@@ -88,6 +96,7 @@ pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
         Command::Run { config, log_format } => run(&config, log_format).map(|()| ExitCode::SUCCESS),
+        Command::Check { config } => check(&config),
         Command::Status { address, json } => status(&address, json),
         Command::Sandbox { options, action } => sandbox(options, action),
         Command::Completions { shell } => print(&completions(shell)).map(|()| ExitCode::SUCCESS),
@@ -118,6 +127,20 @@ fn run(path: &Path, format: LogFormat) -> anyhow::Result<()> {
         .with(last_error.clone().with_filter(EnvFilter::new(LOGGED)))
         .init();
     node::run(config, &last_error)
+}
+
+fn check(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = Config::load(path)?;
+    let verdict = node::new_runtime()?.block_on(check::check(&config))?;
+    for finding in &verdict.findings {
+        print(format!("{finding}\n").as_bytes())?;
+    }
+    if verdict.is_ready {
+        print(b"ready: the node can run\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(b"not ready: the node cannot run before that is mended\n")?;
+    Ok(ExitCode::FAILURE)
 }
 
 fn sandbox(options: sandbox::Options, action: Option<SandboxAction>) -> anyhow::Result<ExitCode> {

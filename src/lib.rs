@@ -7,6 +7,7 @@ pub mod cli;
 pub mod node;
 pub mod sandbox;
 
+pub mod check;
 pub mod frontend;
 pub mod status;
 

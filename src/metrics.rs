@@ -1,6 +1,7 @@
 //! What a node counts and times while it runs, in Prometheus' terms.
 
 use std::{
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,6 +33,8 @@ pub struct Metrics {
     pub overtaken: Counter,
     /// Of those, the ones that had been ordered and were committed by the applier.
     pub replayed: Counter,
+    /// What the last of them were about.
+    pub conflicts: Conflicts,
     /// Its transactions that are proposed and not ordered yet.
     pub ordering: Queue,
     /// Log entries that its server does not have yet.
@@ -55,6 +58,62 @@ pub struct Flow {
     /// Of their rows.
     pub bytes: Counter,
     pub keys: Counter,
+}
+
+/// What transactions have lost about lately.
+#[derive(Debug, Default)]
+pub struct Conflicts(Mutex<Recent>);
+
+#[derive(Debug, Default)]
+struct Recent {
+    /// The oldest first.
+    names: VecDeque<String>,
+    /// When one was to be named last.
+    asked: Option<Instant>,
+}
+
+impl Conflicts {
+    /// So many are remembered.
+    const ROOM: usize = 500;
+    /// Between two that are named: to find a name costs as much as the transaction's keys did.
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    /// Whether the one that has just been is to be named.
+    pub fn wants_name(&self) -> bool {
+        let mut recent = self.recent();
+        let is_due = recent
+            .asked
+            .is_none_or(|asked| asked.elapsed() >= Self::PAUSE);
+        if is_due {
+            recent.asked = Some(Instant::now());
+        }
+        is_due
+    }
+
+    /// One was about this.
+    pub fn add(&self, name: String) {
+        let mut recent = self.recent();
+        if recent.names.len() == Self::ROOM {
+            recent.names.pop_front();
+        }
+        recent.names.push_back(name);
+    }
+
+    /// What most of the last ones were about, and how many: the hottest first, no more than `count`.
+    pub fn hottest(&self, count: usize) -> Vec<(String, u64)> {
+        let mut counts = HashMap::new();
+        for name in &self.recent().names {
+            *counts.entry(name.clone()).or_default() += 1;
+        }
+        let mut hottest: Vec<(String, u64)> = counts.into_iter().collect();
+        hottest.sort_by(|(a, some), (b, others)| others.cmp(some).then_with(|| a.cmp(b)));
+        hottest.truncate(count);
+        hottest
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How long a queue was, at samples of it.
@@ -176,6 +235,7 @@ impl Default for Metrics {
             certification_failures: Counter::default(),
             overtaken: Counter::default(),
             replayed: Counter::default(),
+            conflicts: Conflicts::default(),
             ordering: Queue::default(),
             applying: Queue::default(),
             sent: Flow::default(),
@@ -310,5 +370,35 @@ impl Stopwatch {
     pub fn lap(&mut self) -> Duration {
         let now = Instant::now();
         now - std::mem::replace(&mut self.0, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hottest_conflicts_are_those_of_the_last_ones() {
+        let conflicts = Conflicts::default();
+        for _ in 0..Conflicts::ROOM {
+            conflicts.add("forgotten".to_owned());
+        }
+        for at in 0..Conflicts::ROOM {
+            conflicts.add(["a", "b", "b", "c", "c"][at % 5].to_owned());
+        }
+        let hottest = conflicts.hottest(2);
+        assert_eq!(hottest, [("b".to_owned(), 200), ("c".to_owned(), 200)]);
+        assert!(conflicts.wants_name());
+        assert!(!conflicts.wants_name());
+    }
+
+    #[test]
+    fn queues_have_an_average_and_a_maximum() {
+        let queue = Queue::default();
+        assert_eq!((queue.average(), queue.max()), (0.0, 0));
+        for length in [3, 0, 6, 1] {
+            queue.sample(length);
+        }
+        assert_eq!((queue.average(), queue.max()), (2.5, 6));
     }
 }

@@ -3,10 +3,11 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "cli",
     "node",
     "sandbox",
+    "check",
     "frontend",
     "status",
     "replicator",

@@ -6,7 +6,7 @@ use super::{Connection, ConnectionError};
 use crate::{config::AutoIncrement, id::TransactionId};
 
 /// The global variables that a node depends on. A server has those of its own family.
-const SETTINGS: [(&str, &str); 10] = [
+pub(super) const SETTINGS: [(&str, &str); 10] = [
     ("binlog_format", "ROW"),
     ("binlog_row_image", "FULL"),
     ("binlog_row_metadata", "FULL"),
@@ -114,9 +114,7 @@ pub async fn prepare(
 
 /// Gives a global variable the value that is wanted, if the server has the variable.
 async fn set(connection: &mut Connection, name: &str, wanted: &str) -> Result<(), PrepareError> {
-    let show = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
-    let rows = connection.query(&show).await?;
-    let Some(value) = rows.first().and_then(|row| row.text(1)) else {
+    let Some(value) = value_of(connection, name).await? else {
         return Ok(());
     };
     // A scheduler that is disabled cannot be turned on, nor off.
@@ -131,6 +129,17 @@ async fn set(connection: &mut Connection, name: &str, wanted: &str) -> Result<()
     }
     info!(name, from = value, to = wanted, "set on the server");
     Ok(())
+}
+
+/// What a global variable is; none if the server does not have it.
+pub(super) async fn value_of(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<Option<String>, ConnectionError> {
+    let show = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
+    let rows = connection.query(&show).await?;
+    let value = rows.first().and_then(|row| row.text(1));
+    Ok(value.map(str::to_owned))
 }
 
 /// Whether the schemas are there. Making them waits for those who use them, even where they have been

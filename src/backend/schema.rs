@@ -10,8 +10,8 @@ use crate::{
     binlog::Event,
     config::Server,
     write_set::{
-        Collation, Draft, ForeignKey, Key, KeyColumn, KeyColumns, KeysError, Table, TableName,
-        Tables, tables_of,
+        Collation, Draft, ForeignKey, Key, KeyColumn, KeyColumns, KeyHash, KeysError, Table,
+        TableName, Tables, tables_of,
     },
 };
 
@@ -72,6 +72,17 @@ impl Schemas {
         let draft = Draft::of(events, &tables)?;
         let weights = self.collations.weights(self, &draft).await?;
         Ok(draft.finish(&weights))
+    }
+
+    /// What one of those keys stands for.
+    ///
+    /// # Errors
+    /// See [`NoKeys`].
+    pub async fn name(&self, key: KeyHash, events: &[Event]) -> Result<Option<String>, NoKeys> {
+        let tables = self.tables(&tables_of(events)?).await?;
+        let draft = Draft::with_names(events, &tables)?;
+        let weights = self.collations.weights(self, &draft).await?;
+        Ok(draft.name(key, &weights))
     }
 
     /// Forgets everything, now and when what it gives is dropped: a definition runs in between.

@@ -3,6 +3,8 @@
 /// How long the values of a column are, and what is to know to compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
+    /// A little-endian integer of so many bytes.
+    Integer(usize),
     /// So many bytes.
     Fixed(usize),
     /// A floating point number of so many bytes.
@@ -28,12 +30,16 @@ impl Column {
             Some((column(bytes[0].into(), bytes[1].into())?, rest))
         };
         match kind {
-            6 => none(Self::Fixed(0)),           // NULL
-            1 | 13 => none(Self::Fixed(1)),      // TINY, YEAR
-            2 => none(Self::Fixed(2)),           // SHORT
-            9..=11 | 14 => none(Self::Fixed(3)), // INT24, DATE, TIME and DATE of old
-            3 | 7 => none(Self::Fixed(4)),       // LONG, TIMESTAMP
-            8 | 12 => none(Self::Fixed(8)),      // LONGLONG, DATETIME
+            6 => none(Self::Fixed(0)),            // NULL
+            1 => none(Self::Integer(1)),          // TINY
+            2 => none(Self::Integer(2)),          // SHORT
+            9 => none(Self::Integer(3)),          // INT24
+            3 => none(Self::Integer(4)),          // LONG
+            8 => none(Self::Integer(8)),          // LONGLONG
+            13 => none(Self::Fixed(1)),           // YEAR
+            10 | 11 | 14 => none(Self::Fixed(3)), // DATE, TIME and DATE of old
+            7 => none(Self::Fixed(4)),            // TIMESTAMP
+            12 => none(Self::Fixed(8)),           // DATETIME
             4 | 5 => one(Self::Float),
             17 => one(|fsp| Self::Fixed(4 + fsp.div_ceil(2))), // TIMESTAMP2
             18 => one(|fsp| Self::Fixed(5 + fsp.div_ceil(2))), // DATETIME2
@@ -52,7 +58,9 @@ impl Column {
     /// Splits one value from what starts with it: without its length, if it has one of its own.
     pub(super) fn split(self, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         match self {
-            Self::Fixed(length) | Self::Float(length) => bytes.split_at_checked(length),
+            Self::Integer(length) | Self::Fixed(length) | Self::Float(length) => {
+                bytes.split_at_checked(length)
+            }
             Self::Counted(width) => {
                 let (length, rest) = bytes.split_at_checked(width)?;
                 let mut whole = [0; 8];
@@ -97,8 +105,8 @@ mod tests {
     #[test]
     fn columns_have_their_widths() {
         for (name, kind, metadata, expected) in [
-            ("INT", 3, &b""[..], Fixed(4)),
-            ("MEDIUMINT", 9, b"", Fixed(3)),
+            ("INT", 3, &b""[..], Integer(4)),
+            ("MEDIUMINT", 9, b"", Integer(3)),
             ("FLOAT", 4, b"\x04", Float(4)),
             ("TIMESTAMP(0)", 17, b"\0", Fixed(4)),
             ("TIMESTAMP(6)", 17, b"\x06", Fixed(7)),

@@ -147,7 +147,7 @@ mod tests {
         let map = map();
         assert_eq!((map.id, &*map.schema, &*map.table), (7, "s", "t"));
         assert_eq!(map.names, ["a", "b", "c"]);
-        let columns = [Column::Fixed(4), Column::Counted(2), Column::Float(8)];
+        let columns = [Column::Integer(4), Column::Counted(2), Column::Float(8)];
         assert_eq!(map.columns, columns);
         assert_eq!(TableMap::decode(&MAP[..23]).unwrap().names, [""; 0]);
     }

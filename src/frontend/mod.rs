@@ -3,8 +3,10 @@
 mod answer;
 mod channel;
 mod galera;
+mod login;
 mod proxied;
 mod replicated;
+mod rollback;
 mod session;
 mod shared;
 mod statement;

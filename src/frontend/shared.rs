@@ -5,13 +5,15 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use tracing::debug;
+
 use crate::{
     backend::{Changes, Expected, NoKeys, Slots},
     binlog,
     config::{Cluster, Server},
     id::TransactionId,
     replicator::Replicator,
-    write_set::Key,
+    write_set::{Key, KeyHash},
 };
 
 /// What the sessions of a node share.
@@ -59,6 +61,28 @@ impl Shared {
         }
         let keys = self.replicator.schemas.keys(&changes.rows).await?;
         Ok(Some((changes, keys)))
+    }
+
+    /// A transaction with these changes has lost to one that had this key, too. What that stands for is found out in the
+    /// background, now and then.
+    pub(super) fn note_conflict(self: &Arc<Self>, key: Option<KeyHash>, changes: &Changes) {
+        let Some(key) = key else {
+            return;
+        };
+        if !self.replicator.metrics.conflicts.wants_name() {
+            return;
+        }
+        let (shared, rows) = (self.clone(), changes.rows.clone());
+        tokio::spawn(async move {
+            let Replicator {
+                schemas, metrics, ..
+            } = &*shared.replicator;
+            match schemas.name(key, &rows).await {
+                Ok(Some(name)) => metrics.conflicts.add(name),
+                Ok(None) => {}
+                Err(error) => debug!(%error, "what a conflict was about is not known"),
+            }
+        });
     }
 
     pub(super) fn next_id(&self) -> TransactionId {

@@ -4,17 +4,17 @@
 //! nothing is not in the binlog when it has been prepared; with the mark it always is, so that
 //! waiting for it ends.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     answer::Answer,
+    rollback::{abandon, give_up, irreplicable, refusal, undecided, unless_killed},
     session::{Session, SessionError},
-    shared::{CommitError, Shared},
+    shared::Shared,
     statement::Source,
 };
 use crate::{
     backend::{Changes, ConnectionError, Defined, Slot},
-    consensus::ProposeError,
     id::TransactionId,
     metrics::{CommitOutcome, CommitPhase, Stopwatch},
     protocol::{errno, response::Status},
@@ -347,8 +347,9 @@ impl Transactions {
                     Err(reason) => return irreplicable(session, prepared, reason.into()).await,
                 },
                 Outcome::RollBack(reason, prepared) => {
-                    if matches!(reason, Refusal::Conflict) {
+                    if let Refusal::Conflict(key) = reason {
                         metrics.certification_failures.inc();
+                        shared.note_conflict(key, changes);
                     }
                     if let Some(prepared) = prepared {
                         abandon(session, id).await?;
@@ -425,80 +426,4 @@ async fn commit_reads(session: &mut Session, id: TransactionId) -> Result<Answer
         return Ok(ended);
     }
     Ok(committed)
-}
-
-/// Rolls back a transaction that was prepared, or was about to be, for this reason.
-async fn give_up(
-    session: &mut Session,
-    prepared: Prepared,
-    reason: Answer,
-) -> Result<Answer, SessionError> {
-    abandon(session, prepared.id()).await?;
-    prepared.over();
-    Ok(reason)
-}
-
-/// Rolls back a transaction that was prepared, since it cannot be replicated.
-async fn irreplicable(
-    session: &mut Session,
-    prepared: Prepared,
-    reason: CommitError,
-) -> Result<Answer, SessionError> {
-    let reason = format!("this transaction cannot be replicated: {reason}");
-    let error = Answer::refusal(errno::UNKNOWN_ERROR, reason);
-    give_up(session, prepared, error).await
-}
-
-/// Rolls back a transaction, whatever its state.
-async fn abandon(session: &mut Session, id: TransactionId) -> Result<Answer, SessionError> {
-    let end = [format!("XA END '{id}'"), format!("XA ROLLBACK '{id}'")];
-    let [_, answer] = unless_killed(session, end).await?;
-    Ok(answer)
-}
-
-/// Runs statements that may run twice. What was to end a statement may come when that is over, and end
-/// the next one.
-async fn unless_killed<const N: usize>(
-    session: &mut Session,
-    statements: [String; N],
-) -> Result<[Answer; N], SessionError> {
-    loop {
-        let answers = session.run_own(statements.clone()).await?;
-        let is_killed = |answer: &Answer| answer.error_number() == Some(errno::QUERY_INTERRUPTED);
-        if !answers.iter().any(is_killed) {
-            return Ok(answers);
-        }
-    }
-}
-
-/// What a client is told of a transaction that may have committed in the cluster: no error by which it would
-/// take it for rolled back, and run it again.
-fn undecided(reason: impl fmt::Display) -> Answer {
-    let reason =
-        format!("the transaction may have committed ({reason}); look for what it has changed");
-    Answer::refusal(errno::ERROR_DURING_COMMIT, reason)
-}
-
-/// What a client is told of a transaction that was not to commit.
-fn refusal(reason: &Refusal) -> Answer {
-    let code = match reason {
-        Refusal::Conflict => return Answer::deadlock(),
-        Refusal::TooLarge(_) => errno::ERROR_DURING_COMMIT,
-        Refusal::Propose(ProposeError::NoQuorum | ProposeError::Stopped) => errno::UNKNOWN_COMMAND,
-        Refusal::Propose(_) => errno::ERROR_DURING_COMMIT,
-    };
-    Answer::refusal(code, reason)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_have_committed_is_not_refused_with_what_says_that_it_has_not() {
-        for reason in [ProposeError::Unknown, ProposeError::Stopped] {
-            let number = undecided(reason).error_number();
-            assert_eq!(number, Some(errno::ERROR_DURING_COMMIT.number), "{reason}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use super::{
     definition::{Progress, Reporter},
     entry::{Assembly, Entry, small_body},
     fence::Fences,
-    order::Action,
+    order::{Action, Loser},
     prepared::{Decision, decide},
     recovery::{Recovered, read_from, recover, save, save_fence, unreadable},
     signs::{Silence, looks},
@@ -212,7 +212,7 @@ impl Delivery<'_> {
             Action::Apply { write_set, doomed } => {
                 self.add(seqno, write_set, doomed).await?;
             }
-            Action::RollBack(id) => self.roll_back(vec![id]),
+            Action::RollBack(loser) => self.roll_back(vec![loser]),
             Action::ProposeAgain(id) => self.propose_again(id),
             Action::Define(id) => {
                 self.apply().await?;
@@ -311,14 +311,18 @@ impl Delivery<'_> {
                 let prepared = self.replicator.prepare(held);
                 let _ = waiting.answer.send(Outcome::Again(prepared));
             }
-            None => self.replicator.roll_back(&mut state, id, Refusal::Conflict),
+            None => {
+                let refusal = Refusal::Conflict(None);
+                self.replicator.roll_back(&mut state, id, refusal);
+            }
         }
     }
 
-    fn roll_back(&self, losers: Vec<TransactionId>) {
+    fn roll_back(&self, losers: Vec<Loser>) {
         let mut state = self.replicator.lock();
-        for id in losers {
-            self.replicator.roll_back(&mut state, id, Refusal::Conflict);
+        for Loser { id, key } in losers {
+            let refusal = Refusal::Conflict(key);
+            self.replicator.roll_back(&mut state, id, refusal);
         }
     }
 
@@ -353,7 +357,7 @@ impl Delivery<'_> {
         &mut self,
         seqno: Seqno,
         write_set: WriteSet,
-        doomed: Vec<TransactionId>,
+        doomed: Vec<Loser>,
     ) -> Result<(), ReplicationFailure> {
         self.roll_back(doomed);
         if !self.is_own(write_set.id) {

@@ -37,7 +37,7 @@ use crate::{
     consensus::{Engine, ProposeError, ReplicatedLog},
     id::{Family, Seqno, TransactionId},
     metrics::Metrics,
-    write_set::{Key, WriteSet},
+    write_set::{Key, KeyHash, WriteSet},
 };
 
 pub use definition::Claimed;
@@ -48,7 +48,7 @@ use entry::{Entry, small_body};
 pub use entry::{Malformed, TooLarge};
 use lag::Lag;
 pub use order::Load;
-use order::Order;
+use order::{InTheWay, Order};
 pub use prepared::{Held, Prepared};
 pub use seat::Seat;
 use seat::Seated;
@@ -155,8 +155,9 @@ async fn retry<T>(failure: &str, attempt: impl AsyncFn() -> Result<T, Connection
 /// Why a prepared transaction does not commit.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
+    /// With what has this key, if that is known.
     #[error("another transaction has committed first")]
-    Conflict,
+    Conflict(Option<KeyHash>),
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
     #[error(transparent)]
@@ -281,10 +282,14 @@ impl Replicator {
         };
         let (last_seen, attempt) = {
             let mut state = self.lock();
-            let Ok(last_seen) = state.order.prepared(id, &keys) else {
-                drop(state);
-                let _ = answer.send(Outcome::RollBack(Refusal::Conflict, Some(prepared)));
-                return replication;
+            let last_seen = match state.order.prepared(id, &keys) {
+                Ok(last_seen) => last_seen,
+                Err(InTheWay(key)) => {
+                    drop(state);
+                    let refusal = Refusal::Conflict(Some(key));
+                    let _ = answer.send(Outcome::RollBack(refusal, Some(prepared)));
+                    return replication;
+                }
             };
             state.attempts = state.attempts.wrapping_add(1);
             let attempt = state.attempts;

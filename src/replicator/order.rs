@@ -22,10 +22,10 @@ pub(super) enum Action {
     /// no longer commit: roll them back, or they stand in its way.
     Apply {
         write_set: WriteSet,
-        doomed: Vec<TransactionId>,
+        doomed: Vec<Loser>,
     },
     /// A transaction that this node holds prepared: roll it back.
-    RollBack(TransactionId),
+    RollBack(Loser),
     /// A transaction that this node holds prepared, and that nothing is known against: propose it
     /// again, with what it has seen by now.
     ProposeAgain(TransactionId),
@@ -35,6 +35,14 @@ pub(super) enum Action {
     Defined(TransactionId, Definition),
     /// Who starts may read the log from here on: save the place.
     Fence,
+}
+
+/// A transaction of this node that does not commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Loser {
+    pub(super) id: TransactionId,
+    /// What it has in common with one that committed first, if it has lost to that.
+    pub(super) key: Option<KeyHash>,
 }
 
 /// The order as one node sees it.
@@ -78,8 +86,8 @@ impl Order {
     /// # Errors
     /// It conflicts with a write set that is being applied, and stands in its way.
     pub(super) fn prepared(&mut self, id: TransactionId, keys: &[Key]) -> Result<Seqno, InTheWay> {
-        if conflict(keys, |hash| Some(self.applying.get(&hash)?.0)) {
-            return Err(InTheWay);
+        if let Some(key) = conflict(keys, |hash| Some(self.applying.get(&hash)?.0)) {
+            return Err(InTheWay(key));
         }
         self.local.insert(id, keys.to_vec());
         Ok(self.seen)
@@ -95,7 +103,7 @@ impl Order {
         let write_set = match entry {
             Entry::WriteSet(write_set) => write_set,
             Entry::Abandoned(id) if self.local.remove(&id).is_some() => {
-                return Action::RollBack(id);
+                return Action::RollBack(Loser { id, key: None });
             }
             Entry::Abandoned(_)
             | Entry::Started { .. }
@@ -127,14 +135,17 @@ impl Order {
                 Action::Apply { write_set, doomed }
             }
             (Verdict::Conflict(Conflict::TooOld(_)), true) => Action::ProposeAgain(id),
-            (Verdict::Conflict(Conflict::With(_)), true) => Action::RollBack(id),
+            (Verdict::Conflict(Conflict::With(_, key)), true) => {
+                let key = Some(key);
+                Action::RollBack(Loser { id, key })
+            }
             (Verdict::Conflict(_), false) => Action::Nothing,
         }
     }
 
     /// A write set with these keys is to be applied. Gives the transactions of this node that cannot
     /// pass certification any more.
-    pub(super) fn applying(&mut self, seqno: Seqno, keys: &[Key]) -> Vec<TransactionId> {
+    pub(super) fn applying(&mut self, seqno: Seqno, keys: &[Key]) -> Vec<Loser> {
         for Key { hash, mode } in keys {
             let (known, last) = self.applying.entry(*hash).or_insert((*mode, seqno));
             *known = (*known).max(*mode);
@@ -159,28 +170,31 @@ impl Order {
         !self.applying.is_empty()
     }
 
-    fn doom(&mut self, keys: &[Key]) -> Vec<TransactionId> {
+    fn doom(&mut self, keys: &[Key]) -> Vec<Loser> {
         let mode_of = |hash| {
             let at = keys.binary_search_by_key(&hash, |key| key.hash).ok()?;
             Some(keys[at].mode)
         };
-        let local = self.local.iter();
-        let doomed = local.filter(|(_, keys)| conflict(keys, mode_of));
-        let doomed: Vec<_> = doomed.map(|(id, _)| *id).collect();
-        for id in &doomed {
+        let doomed = self.local.iter().filter_map(|(id, keys)| {
+            let key = Some(conflict(keys, mode_of)?);
+            Some(Loser { id: *id, key })
+        });
+        let doomed: Vec<_> = doomed.collect();
+        for Loser { id, .. } in &doomed {
             self.local.remove(id);
         }
         doomed
     }
 }
 
-/// A transaction stands in the way of a write set that committed before it and that it has not seen.
+/// A transaction stands in the way of a write set that committed before it and that it has not seen, by this key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct InTheWay;
+pub(super) struct InTheWay(pub(super) KeyHash);
 
-fn conflict(keys: &[Key], other: impl Fn(KeyHash) -> Option<Mode>) -> bool {
-    let with = |key: &Key| other(key.hash).is_some_and(|mode| mode.conflicts_with(key.mode));
-    keys.iter().any(with)
+/// The first of these keys that conflicts with another one of its hash.
+fn conflict(keys: &[Key], other: impl Fn(KeyHash) -> Option<Mode>) -> Option<KeyHash> {
+    let with = |key: &&Key| other(key.hash).is_some_and(|mode| mode.conflicts_with(key.mode));
+    keys.iter().find(with).map(|key| key.hash)
 }
 
 #[cfg(test)]
@@ -203,6 +217,13 @@ mod tests {
             mode: Mode::Exclusive,
         };
         hashes.iter().map(key).collect()
+    }
+
+    fn loser(id: TransactionId, hash: u8) -> Loser {
+        Loser {
+            id,
+            key: Some(KeyHash([hash; 16])),
+        }
     }
 
     fn write_set(id: TransactionId, last_seen: Seqno, hashes: &[u8]) -> WriteSet {
@@ -248,11 +269,14 @@ mod tests {
         order.prepared(id(1, 1), &keys(&[1, 2])).unwrap();
         order.prepared(id(1, 2), &keys(&[3])).unwrap();
         match deliver(&mut order, 5, id(2, 1), 0, &[2]) {
-            Action::Apply { doomed, .. } => assert_eq!(doomed, [id(1, 1)]),
+            Action::Apply { doomed, .. } => assert_eq!(doomed, [loser(id(1, 1), 2)]),
             other => panic!("{other:?}"),
         }
         // Prepared before the write set is applied, proposed after it was ordered.
-        assert_eq!(order.prepared(id(1, 3), &keys(&[2])), Err(InTheWay));
+        assert_eq!(
+            order.prepared(id(1, 3), &keys(&[2])),
+            Err(InTheWay(KeyHash([2; 16])))
+        );
         let action = deliver(&mut order, 6, id(1, 1), 0, &[1, 2]);
         assert_eq!(action, Action::Nothing);
         let action = deliver(&mut order, 7, id(1, 2), 0, &[3]);
@@ -267,7 +291,10 @@ mod tests {
         deliver(&mut order, 5, id(2, 1), 0, &[1]);
         deliver(&mut order, 6, id(2, 2), 0, &[2]);
         order.applied(Seqno(5));
-        assert_eq!(order.prepared(id(1, 1), &keys(&[2])), Err(InTheWay));
+        assert_eq!(
+            order.prepared(id(1, 1), &keys(&[2])),
+            Err(InTheWay(KeyHash([2; 16])))
+        );
         assert_eq!(order.prepared(id(1, 2), &keys(&[1])), Ok(Seqno(5)));
         order.applied(Seqno(6));
         assert_eq!(order.prepared(id(1, 1), &keys(&[2])), Ok(Seqno(6)));
@@ -282,10 +309,13 @@ mod tests {
         order.prepared(id(1, 3), &keys(&[1])).unwrap();
         let action = deliver(&mut order, 5, id(1, 1), 0, &[1]);
         assert_eq!(action, Action::Commit(write_set(id(1, 1), Seqno(0), &[1])));
-        assert_eq!(order.applying(Seqno(5), &keys(&[1])), [id(1, 3)]);
-        assert_eq!(order.prepared(id(1, 4), &keys(&[1])), Err(InTheWay));
+        assert_eq!(order.applying(Seqno(5), &keys(&[1])), [loser(id(1, 3), 1)]);
+        assert_eq!(
+            order.prepared(id(1, 4), &keys(&[1])),
+            Err(InTheWay(KeyHash([1; 16])))
+        );
         match deliver(&mut order, 6, id(2, 1), 0, &[2]) {
-            Action::Apply { doomed, .. } => assert_eq!(doomed, [id(1, 2)]),
+            Action::Apply { doomed, .. } => assert_eq!(doomed, [loser(id(1, 2), 2)]),
             other => panic!("{other:?}"),
         }
         let action = deliver(&mut order, 7, id(1, 3), 0, &[1]);
@@ -299,7 +329,7 @@ mod tests {
         order.applied(Seqno(5));
         order.prepared(id(1, 1), &keys(&[1])).unwrap();
         let action = deliver(&mut order, 6, id(1, 1), 0, &[1]);
-        assert_eq!(action, Action::RollBack(id(1, 1)));
+        assert_eq!(action, Action::RollBack(loser(id(1, 1), 1)));
         assert_eq!(deliver(&mut order, 7, id(2, 2), 0, &[1]), Action::Nothing);
     }
 

@@ -11,6 +11,9 @@ use crate::{consensus::ReplicatedLog, metrics::CommitOutcome};
 /// Between two reports.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// So many of the hottest conflicts are told.
+const HOTTEST: usize = 10;
+
 /// What one node says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -33,6 +36,8 @@ pub struct Report {
     pub commits: u64,
     /// Those that failed with error 1213, since another one had committed first.
     pub conflicts: u64,
+    /// What most of the last conflicts were about, and how many, the hottest first.
+    pub hottest: Vec<(String, u64)>,
     /// The last warning or error in its log since it started.
     pub last_error: Option<Logged>,
 }
@@ -64,6 +69,7 @@ impl<L: ReplicatedLog> Source<L> {
             lacking: replicator.map_or(0, |replicator| replicator.lacking()),
             commits: self.metrics.commits(CommitOutcome::Committed),
             conflicts: self.metrics.commits(CommitOutcome::Conflict),
+            hottest: self.metrics.conflicts.hottest(HOTTEST),
             last_error: self.last_error.get(),
         }
     }

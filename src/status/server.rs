@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
-    response::IntoResponse,
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    },
+    response::{Html, IntoResponse, Response},
     routing::{any, get},
 };
 use hyper::server::conn::http1;
@@ -37,6 +40,12 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long a client may take to send a request, or keep a connection without one.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The page of a node: all of it, without outside requests.
+const PAGE: &str = include_str!("page.html");
+/// What a browser lets it do.
+const PAGE_MAY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+    connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Where the answers come from.
 pub struct Source<L> {
     /// The cluster's name and its log; none for a node that stands alone.
@@ -54,14 +63,14 @@ pub struct Source<L> {
     pub http_port: u16,
 }
 
-/// Serves `/status`, `/health` and `/metrics` for as long as the future is polled. Any request for `/`, which
-/// is what HAProxy and xinetd's clustercheck send unless told otherwise, is one for `/health`.
+/// Serves `/status`, `/health`, `/metrics` and a page for people for as long as the future is polled. Any request for `/`
+/// that does not want HTML, which is what HAProxy and xinetd's clustercheck send unless told otherwise, is one for `/health`.
 pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Arc<Source<L>>) {
     let router = Router::new()
         .route("/status", get(status::<L>))
         .route("/metrics", get(metrics::<L>))
         .route("/health", any(health::<L>))
-        .route("/", any(health::<L>))
+        .route("/", any(page::<L>))
         .with_state(source);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -80,6 +89,18 @@ pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Arc<Source<L
             }
             drop(place);
         });
+    }
+}
+
+/// The page, for who wants HTML; else the health.
+async fn page<L: ReplicatedLog>(source: State<Arc<Source<L>>>, headers: HeaderMap) -> Response {
+    let accepts = headers
+        .get(ACCEPT)
+        .and_then(|accepts| accepts.to_str().ok());
+    if accepts.is_some_and(|accepts| accepts.contains("text/html")) {
+        ([(CONTENT_SECURITY_POLICY, PAGE_MAY)], Html(PAGE)).into_response()
+    } else {
+        health(source).await.into_response()
     }
 }
 

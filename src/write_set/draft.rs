@@ -4,13 +4,16 @@
 //! the server knows, so a draft lists those that it must be asked about, and its keys are finished
 //! with the answers.
 
+mod mapped;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     key::{Hasher, Key, KeyHash, Mode, Subject},
-    table::{Collation, ForeignKey, KeyColumn, KeyColumns, Table, TableName, Tables},
+    table::{Collation, ForeignKey, KeyColumn, KeyColumns, TableName, Tables},
 };
-use crate::binlog::{self, Change, Column, Event, Image, Kind, RowsError, TableMap};
+use crate::binlog::{self, Change, Event, Image, Kind, RowsError, TableMap};
+use mapped::Mapped;
 
 /// Why a transaction has no keys and so cannot be replicated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,10 +57,20 @@ pub type Weights = HashMap<Text, Vec<u8>>;
 pub struct Draft {
     keys: BTreeMap<KeyHash, Mode>,
     open: Vec<OpenKey>,
+    /// What its keys stand for, if that is asked for.
+    names: Option<Names>,
+}
+
+/// What keys stand for, as people are told.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Names {
+    values: Vec<OpenKey>,
+    /// Keys that stand for no values of columns.
+    wholes: HashMap<KeyHash, TableName>,
 }
 
 /// A key that waits for what the server says of its texts.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct OpenKey {
     table: TableName,
     columns: Vec<KeyColumn>,
@@ -69,7 +82,7 @@ impl OpenKey {
     fn texts(&self) -> impl Iterator<Item = &Text> {
         self.values.iter().filter_map(|value| match value {
             Value::Text(text) => Some(text),
-            Value::Bytes(_) => None,
+            Value::Bytes(_) | Value::Integer(_) => None,
         })
     }
 
@@ -77,17 +90,43 @@ impl OpenKey {
         let mut hasher = Hasher::new(&self.table, Subject::Values(&self.columns));
         for value in &self.values {
             hasher.part(match value {
-                Value::Bytes(bytes) => bytes,
+                Value::Bytes(bytes) | Value::Integer(bytes) => bytes,
                 Value::Text(text) => &weights[text],
             });
         }
         hasher.finish()
     }
+
+    /// What it stands for: integers as they are, of other values, which may be nobody's business, that there are any.
+    fn name(&self) -> String {
+        let columns = self.columns.iter().map(|column| &column.name[..]);
+        let values = self.values.iter().map(|value| match value {
+            Value::Integer(bytes) => integer(bytes).to_string(),
+            Value::Bytes(_) | Value::Text(_) => "…".to_owned(),
+        });
+        let (columns, values): (Vec<_>, Vec<_>) = (columns.collect(), values.collect());
+        format!(
+            "{} ({}) = ({})",
+            self.table,
+            columns.join(", "),
+            values.join(", ")
+        )
+    }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// A little-endian integer, with its sign.
+fn integer(bytes: &[u8]) -> i64 {
+    let is_negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
+    let mut whole = [if is_negative { 0xff } else { 0 }; 8];
+    whole[..bytes.len()].copy_from_slice(bytes);
+    i64::from_le_bytes(whole)
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Value {
     Bytes(Vec<u8>),
+    /// At most eight bytes, little endian.
+    Integer(Vec<u8>),
     Text(Text),
 }
 
@@ -115,7 +154,38 @@ impl Draft {
     /// # Errors
     /// See [`KeysError`].
     pub fn of(events: &[Event], tables: &Tables) -> Result<Self, KeysError> {
-        let mut draft = Self::default();
+        Self::default().read(events, tables)
+    }
+
+    /// As [`of`](Self::of), for one that can [`name`](Self::name) its keys.
+    ///
+    /// # Errors
+    /// See [`KeysError`].
+    pub fn with_names(events: &[Event], tables: &Tables) -> Result<Self, KeysError> {
+        let draft = Self {
+            names: Some(Names::default()),
+            ..Self::default()
+        };
+        draft.read(events, tables)
+    }
+
+    /// What a key stands for, if it is one of these, and they have names. `weights` has each of
+    /// [`texts`](Self::texts).
+    ///
+    /// # Panics
+    /// If it has not.
+    pub fn name(&self, hash: KeyHash, weights: &Weights) -> Option<String> {
+        let names = self.names.as_ref()?;
+        if let Some(table) = names.wholes.get(&hash) {
+            return Some(format!("{table} (all or any rows)"));
+        }
+        let mut values = names.values.iter();
+        let named = values.find(|key| key.hash(weights) == hash)?;
+        Some(named.name())
+    }
+
+    fn read(self, events: &[Event], tables: &Tables) -> Result<Self, KeysError> {
+        let mut draft = self;
         let mut statement = Statement::default();
         let mut gone = Gone::default();
         for event in events {
@@ -190,7 +260,7 @@ impl Draft {
             }
         }
         if let (Some(before), false) = (before, table.schema.has_primary_key()) {
-            self.add(table.row(before), Mode::Exclusive);
+            self.whole(&table.name, table.row(before), Mode::Exclusive);
         }
         for (key, places) in table.schema.foreign_keys.iter().zip(&table.references) {
             let same = |before: &Image<'_>, after: &Image<'_>| {
@@ -255,6 +325,9 @@ impl Draft {
             values,
             mode,
         };
+        if let Some(names) = &mut self.names {
+            names.values.push(key.clone());
+        }
         if key.texts().next().is_some() {
             self.open.push(key);
         } else {
@@ -278,7 +351,15 @@ impl Draft {
     }
 
     fn key(&mut self, table: &TableName, subject: Subject<'_>, mode: Mode) {
-        self.add(Hasher::new(table, subject).finish(), mode);
+        self.whole(table, Hasher::new(table, subject).finish(), mode);
+    }
+
+    /// Adds a key of a table that stands for no values of columns.
+    fn whole(&mut self, table: &TableName, hash: KeyHash, mode: Mode) {
+        if let Some(names) = &mut self.names {
+            names.wholes.insert(hash, table.clone());
+        }
+        self.add(hash, mode);
     }
 
     fn add(&mut self, hash: KeyHash, mode: Mode) {
@@ -317,105 +398,6 @@ struct Statement<'a> {
     tables: BTreeMap<u64, Mapped<'a>>,
     has_rows: bool,
     may_cascade: bool,
-}
-
-/// A table map with what is known of the table's schema.
-#[derive(Debug)]
-struct Mapped<'a> {
-    map: TableMap,
-    name: TableName,
-    schema: &'a Table,
-    /// Where the columns of each key stand in a row; nothing for a key that is computed.
-    places: Vec<Vec<usize>>,
-    /// Where the columns of each foreign key stand.
-    references: Vec<Vec<usize>>,
-}
-
-impl<'a> Mapped<'a> {
-    fn new(map: TableMap, tables: &'a Tables) -> Result<Self, KeysError> {
-        let name = TableName::new(&map.schema, &map.table);
-        if map.names.is_empty() {
-            return Err(KeysError::NoNames { name });
-        }
-        let place = |column: &str| {
-            let place = map.names.iter().position(|name| name == column);
-            place.ok_or_else(|| KeysError::Schema {
-                name: name.clone(),
-                column: column.to_owned(),
-            })
-        };
-        let schema = tables.get(&name).ok_or(KeysError::NoMap)?;
-        let places = schema.keys.iter().map(|key| {
-            let columns = if key.is_computed {
-                &[][..]
-            } else {
-                &key.columns
-            };
-            columns.iter().map(|column| place(&column.name)).collect()
-        });
-        let places = places.collect::<Result<_, _>>()?;
-        let references = schema.foreign_keys.iter();
-        let references = references
-            .map(|key| key.columns.iter().map(|column| place(column)).collect())
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            map,
-            name,
-            schema,
-            places,
-            references,
-        })
-    }
-
-    /// What stands for a whole row.
-    fn row(&self, image: &Image<'_>) -> KeyHash {
-        let mut hasher = Hasher::new(&self.name, Subject::Row);
-        for value in image {
-            hasher.part(&[u8::from(value.is_some())]);
-            hasher.part(value.unwrap_or_default());
-        }
-        hasher.finish()
-    }
-
-    /// The values at these places, as they compare in the columns of a key; `None` if one is NULL.
-    fn values(
-        &self,
-        image: &Image<'_>,
-        places: &[usize],
-        columns: &[KeyColumn],
-    ) -> Option<Vec<Value>> {
-        let values = places.iter().zip(columns);
-        let values = values.map(|(at, column)| Some(self.value(*at, image[*at]?, column.prefix)));
-        values.collect()
-    }
-
-    fn value(&self, at: usize, bytes: &[u8], prefix: Option<u32>) -> Value {
-        let cut = prefix.filter(|prefix| bytes.len() > *prefix as usize);
-        match self.map.columns[at] {
-            Column::Fixed(_) => Value::Bytes(bytes.to_vec()),
-            // Zero has two signs, and they are equal.
-            Column::Float(_) => match bytes.split_last() {
-                Some((0x80, rest)) if rest.iter().all(|byte| *byte == 0) => {
-                    Value::Bytes(vec![0; bytes.len()])
-                }
-                _ => Value::Bytes(bytes.to_vec()),
-            },
-            Column::Counted(_) => match self.schema.collations.get(&self.map.names[at]) {
-                None => {
-                    let end = cut.map_or(bytes.len(), |prefix| prefix as usize);
-                    Value::Bytes(bytes[..end].to_vec())
-                }
-                Some(collation) if collation.is_binary() && prefix.is_none() => {
-                    Value::Bytes(bytes.trim_ascii_end().to_vec())
-                }
-                Some(collation) => Value::Text(Text {
-                    collation: collation.clone(),
-                    prefix: cut,
-                    bytes: bytes.to_vec(),
-                }),
-            },
-        }
-    }
 }
 
 #[cfg(test)]

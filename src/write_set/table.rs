@@ -1,6 +1,6 @@
 //! What keys need to know of a table's schema.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// The schema of one table, as far as it says what may be there once only and what depends on what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,6 +85,12 @@ impl TableName {
             schema: schema.to_owned(),
             table: table.to_owned(),
         }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
     }
 }
 

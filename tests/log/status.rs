@@ -224,3 +224,25 @@ async fn metrics_show_the_cluster_and_every_series_from_the_start() {
     }
     assert_eq!(leaders, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_get_a_page_where_balancers_get_the_health() {
+    let cluster = Cluster::started(1).await;
+    let port = Port::of(&cluster, 0).await;
+    let page = port
+        .ask("GET / HTTP/1.0\r\nAccept: text/html,*/*;q=0.8\r\n\r\n")
+        .await
+        .unwrap();
+    let (head, body) = page.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.contains("content-security-policy: default-src 'none'"),
+        "{head}"
+    );
+    assert!(body.starts_with("<!DOCTYPE html>"), "{body}");
+    assert!(
+        !body.contains("http://") || body.matches("http").count() == 1,
+        "{body}"
+    );
+    let health = port.ask("GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    assert!(health.ends_with("ok\n"), "{health}");
+}

@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     id::{Seqno, TransactionId},
-    replicator::{claims::nothing_defined, entry::Entry, order::Action},
+    replicator::{
+        claims::nothing_defined,
+        entry::Entry,
+        order::{Action, Loser},
+    },
     write_set::{Definition, WriteSet},
 };
 
@@ -151,7 +155,7 @@ impl Node {
             Action::Apply { write_set, doomed } => {
                 self.add(seqno, write_set, doomed, random, invariants);
             }
-            Action::RollBack(id) => self.roll_back(id, invariants),
+            Action::RollBack(loser) => self.roll_back(loser.id, invariants),
             Action::ProposeAgain(id) => self.propose_again(id, invariants),
             Action::Define(id) => {
                 self.apply(random, invariants);
@@ -171,14 +175,14 @@ impl Node {
         &mut self,
         seqno: Seqno,
         write_set: WriteSet,
-        mut doomed: Vec<TransactionId>,
+        mut doomed: Vec<Loser>,
         random: &mut StdRng,
         invariants: &mut Invariants,
     ) {
         // A hash map has given them.
-        doomed.sort_unstable();
-        for id in doomed {
-            self.roll_back(id, invariants);
+        doomed.sort_unstable_by_key(|loser| loser.id);
+        for loser in doomed {
+            self.roll_back(loser.id, invariants);
         }
         if self.process().batch.len() == BATCH {
             self.apply(random, invariants);

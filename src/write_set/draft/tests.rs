@@ -1,5 +1,5 @@
 use super::{Mode::*, *};
-use crate::binlog::written_event;
+use crate::{binlog::written_event, write_set::Table};
 
 const INSERT: u8 = 30;
 const UPDATE: u8 = 31;
@@ -317,4 +317,47 @@ fn what_has_no_keys_is_an_error() {
     );
     let error = draft(&[bare], &[("t", &table)]).unwrap_err();
     assert!(matches!(error, KeysError::NoNames { .. }), "{error}");
+}
+
+#[test]
+fn keys_have_names_that_tell_integers_alone() {
+    let table = Table {
+        keys: vec![primary(&["a"]), unique(&["b", "c"])],
+        foreign_keys: vec![ForeignKey {
+            columns: vec!["c".to_owned()],
+            parent: TableName::new("s", "p"),
+            parent_columns: vec![KeyColumn::from("a")],
+            cascades: false,
+        }],
+        ..Table::default()
+    };
+    let whole = Table::default();
+    let tables = [("t", &table), ("w", &whole)].map(|(name, table)| {
+        let table = Table::clone(table);
+        (TableName::new("s", name), table.into())
+    });
+    let events = [
+        map(1, "t"),
+        rows(INSERT, 1, &[(200, "x", Some(7))]),
+        map(2, "w"),
+        rows(DELETE, 2, &[(1, "y", None)]),
+    ];
+    let weights = Weights::new();
+    let tables = tables.into_iter().collect();
+    let draft = || Draft::with_names(&events, &tables).unwrap();
+    let keys = draft().finish(&weights);
+    let mut names: Vec<_> = keys
+        .iter()
+        .filter_map(|key| draft().name(key.hash, &weights))
+        .collect();
+    names.sort();
+    let expected = [
+        "s.p (a) = (7)",
+        "s.t (a) = (200)",
+        "s.t (b, c) = (…, 7)",
+        "s.w (all or any rows)",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(draft().name(KeyHash([0; 16]), &weights), None);
+    assert_eq!((integer(b"\xfe\xff"), integer(b"\xfe\0")), (-2, 254));
 }
