@@ -2,6 +2,6 @@
 # Installs what the tests need and is missing.
 . "$(dirname "$0")/lib.sh"
 install mariadb-server mariadb-client debootstrap curl haproxy python3 python3-pymysql sysbench prometheus prometheus-mysqld-exporter \
-  percona-toolkit
+  percona-toolkit chromium chromium-driver fonts-dejavu-core
 stock_mysql
 say "prepared"

@@ -52,7 +52,7 @@ begin definition promise definition
 for name in behind bursts capture commit crash; do check promise $name; done
 check end definition
 begin nemesis promise nemesis
-for name in balancer drivers fidelity log minority monitors relay rolling service strangers traps; do check promise $name; done
+for name in balancer check drivers fidelity log minority monitors page relay rolling service strangers traps; do check promise $name; done
 check end nemesis
 begin slow promise slow
 check promise retention

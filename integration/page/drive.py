@@ -16,8 +16,10 @@ DRIVER, SCRATCH, BOX, *SANDBOX = sys.argv[2:]
 
 
 class Browser:
-    def __init__(self, width, height):
+    def __init__(self, width, height, is_telephone=False):
         options = {"args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size={width},{height}", f"--user-data-dir={SCRATCH}/profile{width}"]}
+        if is_telephone:
+            options["mobileEmulation"] = {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 1}}
         capabilities = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}}
         self.session = ""
         self.session = self.call("session", capabilities)["sessionId"]
@@ -112,12 +114,12 @@ def watch(browser, ended):
 
 def narrow():
     """On a telephone nothing is wider than the screen."""
-    browser = Browser(390, 844)
+    browser = Browser(390, 844, is_telephone=True)
     try:
         browser.open(f"http://127.0.0.1:{PORT + 101}/")
-        browser.wait_for("the same on a narrow screen", lambda: len(browser.cards()) == 3)
+        browser.wait_for("the same on a narrow screen", lambda: len(browser.cards()) == 3 and "–" not in browser.text())
         width = browser.script("return [document.documentElement.scrollWidth, window.innerWidth]")
-        if width[0] > width[1]:
+        if width[0] > width[1] or width[1] > 400:
             sys.exit(f"FAILED: the page is wider than the screen: {width}")
         browser.screenshot("page-narrow.png")
     finally:
