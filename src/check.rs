@@ -1,6 +1,6 @@
 //! `trireme check`: whether a node could run with a configuration, and what to do if not.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::time::timeout;
@@ -43,7 +43,8 @@ pub async fn check(config: &Config) -> anyhow::Result<Verdict> {
     let is_ready = !found.iter().any(backend::Finding::is_fatal);
     let mut findings: Vec<_> = found.iter().map(ToString::to_string).collect();
     if let Some(cluster) = &config.cluster {
-        for member in others(cluster) {
+        let members = cluster.members.iter();
+        for member in members.filter(|member| **member != cluster.address) {
             if !answers(member).await {
                 findings.push(format!(
                     "nobody answers at {member} (cluster.members); start that node, or open the way to its port"
@@ -52,13 +53,6 @@ pub async fn check(config: &Config) -> anyhow::Result<Verdict> {
         }
     }
     Ok(Verdict { findings, is_ready })
-}
-
-fn others(cluster: &Cluster) -> BTreeSet<&String> {
-    let members = cluster.members.iter();
-    members
-        .filter(|member| **member != cluster.address)
-        .collect()
 }
 
 async fn answers(address: &str) -> bool {

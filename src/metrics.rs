@@ -10,7 +10,6 @@ use prometheus_client::{
     metrics::{
         counter::Counter,
         family::{Family, MetricConstructor},
-        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::{Registry, Unit},
@@ -23,8 +22,6 @@ type Label = [(&'static str, &'static str); 1];
 /// the answers to monitors show it.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Clients that are connected.
-    pub sessions: Gauge,
     commits: Family<Label, Counter>,
     commit_phases: Family<Label, Histogram, Buckets>,
     /// Transactions of this node that lost certification.
@@ -229,7 +226,6 @@ impl Default for Metrics {
             drop(commit_phases.get_or_create(&phase.label()));
         }
         Self {
-            sessions: Gauge::default(),
             commits,
             commit_phases,
             certification_failures: Counter::default(),
@@ -268,11 +264,6 @@ impl Metrics {
     /// Makes all of them part of what `registry` shows.
     pub fn register(&self, registry: &mut Registry) {
         use Unit::{Bytes, Seconds};
-        registry.register(
-            "sessions",
-            "Clients that are connected",
-            self.sessions.clone(),
-        );
         registry.register(
             "commits",
             "Transactions of this node's clients that wrote, by what their COMMIT came to",
@@ -337,23 +328,6 @@ impl Metrics {
             Seconds,
             self.log_append_seconds.clone(),
         );
-    }
-}
-
-/// A client that is connected, until this is dropped.
-#[derive(Debug)]
-pub struct Connected<'a>(&'a Gauge);
-
-impl<'a> Connected<'a> {
-    pub fn new(metrics: &'a Metrics) -> Self {
-        metrics.sessions.inc();
-        Self(&metrics.sessions)
-    }
-}
-
-impl Drop for Connected<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use crate::{
     backend::{self, CaptureFailure, Captures, Schemas},
-    config::{Cluster, Config, Server},
+    config::{Cluster, Config},
     consensus::Engine,
     frontend::{Frontend, Shared},
     metrics::Metrics,
@@ -149,27 +149,23 @@ async fn start(
     let clients = tokio::net::TcpListener::from_std(clients)?;
     let http = tokio::net::TcpListener::from_std(http)?;
     let leaving = CancellationToken::new();
+    let sessions = TaskTracker::new();
     let member = match &config.cluster {
-        Some(cluster) => {
-            Some(Member::start(cluster, &config.server, config.listen.port(), metrics).await?)
-        }
+        Some(cluster) => Some(Member::start(config, cluster, &sessions, metrics).await?),
         None => None,
     };
     let source = Arc::new(status::Source {
-        captures: member.as_ref().map(|member| member.captures.clone()),
         replicator: member.as_ref().map(|member| member.replicator.clone()),
-        cluster: member.as_ref().map(|m| (m.name.clone(), m.log.clone())),
+        cluster: member.as_ref().map(Member::log),
         last_error: last_error.clone(),
         leaving: leaving.clone(),
         metrics: metrics.clone(),
+        sessions: sessions.clone(),
         client_port: config.listen.port(),
-        http_port: config.http_listen.port(),
     });
-    let sessions = TaskTracker::new();
     let frontend = Frontend {
         config: config.clone(),
         shared: member.as_ref().map(|member| member.shared.clone()),
-        metrics: metrics.clone(),
         sessions: sessions.clone(),
         leaving: leaving.clone(),
     };
@@ -188,7 +184,7 @@ async fn start(
         let _ = timeout(FAREWELL, sessions.wait()).await;
     }
     if let Some(member) = member {
-        member.log.stop().await;
+        member.replicator.log.stop().await;
     }
     Ok(end)
 }
@@ -237,57 +233,59 @@ async fn ended(member: Option<&Member>) -> End {
 /// What a node of a cluster has that one alone has not.
 struct Member {
     name: String,
-    log: Arc<Engine>,
-    captures: Arc<Captures>,
     replicator: Arc<Replicator>,
     shared: Arc<Shared>,
 }
 
 impl Member {
     async fn start(
+        config: &Config,
         cluster: &Cluster,
-        server: &Server,
-        client_port: u16,
+        sessions: &TaskTracker,
         metrics: &Arc<Metrics>,
     ) -> anyhow::Result<Self> {
+        let server = &config.server;
         let fresh = rand::random::<u64>().into();
-        let engine = Engine::start(cluster.clone(), fresh, metrics).await?;
-        let log = Arc::new(engine);
-        let captures = Arc::new(Captures::new(server.clone(), cluster, log.identity().0));
-        let schemas = Arc::new(Schemas::new(server.clone()));
+        let log = Engine::start(cluster.clone(), fresh, metrics).await?;
+        let captures = Captures::new(server.clone(), cluster, log.identity().0);
         let replicator = Arc::new(Replicator::new(
-            log.clone(),
-            captures.clone(),
-            schemas,
+            log.into(),
+            captures.into(),
+            Schemas::new(server.clone()).into(),
             metrics.clone(),
         ));
         let shared = Arc::new(Shared::new(
             replicator.clone(),
             server.clone(),
             cluster.clone(),
-            client_port,
+            sessions.clone(),
+            config.listen.port(),
         ));
         Ok(Self {
             name: cluster.name.clone(),
-            log,
-            captures,
             replicator,
             shared,
         })
     }
 
+    /// The cluster's name and its log.
+    fn log(&self) -> (String, Arc<Engine>) {
+        (self.name.clone(), self.replicator.log.clone())
+    }
+
     /// Captures what this node's clients commit, and brings what the cluster commits to its server, until
     /// the node must end.
     async fn run(&self) -> End {
+        let Replicator { log, captures, .. } = &*self.replicator;
         let deliver = async {
-            self.captures.followed().await;
+            captures.followed().await;
             self.replicator.deliver().await
         };
         tokio::select! {
-            reason = self.log.failed() => {
+            reason = log.failed() => {
                 End::Failed(format!("the replicated log has failed: {reason}"))
             }
-            failure = backend::capture(&self.captures) => match failure {
+            failure = backend::capture(captures) => match failure {
                 CaptureFailure::ServerLost(_) => End::StartOver(failure.to_string()),
                 _ => End::Failed(failure.to_string()),
             },

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Connection, ConnectionError,
-    prepare::{SETTINGS, value_of},
+    prepare::{Wrong, has_binlog, wrong},
 };
 use crate::config::AutoIncrement;
 
@@ -12,47 +12,43 @@ use crate::config::AutoIncrement;
 const RIGHTS: [&str; 2] = ["SUPER", "REPLICATION SLAVE"];
 
 /// Something that is not as a node needs it.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// A variable that only the configuration file sets.
-    Restart {
-        name: &'static str,
-        value: String,
-        line: &'static str,
+#[derive(Debug)]
+pub struct Finding(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    NoBinlog,
+    /// The node sets it at each start.
+    Setting(Wrong),
+    /// There is something that this account, the node's, may not do.
+    Rights {
+        account: String,
     },
-    /// A variable that the node sets at each start.
-    Setting {
-        name: &'static str,
-        value: String,
-        wanted: String,
-    },
-    /// What the node's account may not do.
-    Rights { account: String },
 }
 
 impl Finding {
     /// Whether a node cannot run until this is mended.
     pub fn is_fatal(&self) -> bool {
-        !matches!(self, Self::Setting { .. })
+        !matches!(self.0, Kind::Setting(_))
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Restart { name, value, line } => write!(
-                f,
-                "{name} is {value}; put this into the server's configuration ([mysqld]) and restart it:\n  {line}"
+        match &self.0 {
+            Kind::NoBinlog => f.write_str(
+                "the server writes no binlog; put this into its configuration ([mysqld]) and restart it:\n  \
+                log_bin=binlog",
             ),
-            Self::Setting {
+            Kind::Setting(Wrong {
                 name,
                 value,
                 wanted,
-            } => write!(
+            }) => write!(
                 f,
                 "{name} is {value:?}; the node sets it at each start, and this line does for good:\n  {name}={wanted}"
             ),
-            Self::Rights { account } => write!(
+            Kind::Rights { account } => write!(
                 f,
                 "the node's account lacks rights; have an administrator run:\n  GRANT ALL PRIVILEGES ON *.* TO {account} WITH GRANT OPTION;"
             ),
@@ -68,41 +64,20 @@ pub async fn check(
     connection: &mut Connection,
     auto_increment: Option<AutoIncrement>,
 ) -> Result<Vec<Finding>, ConnectionError> {
-    let mut findings = Vec::new();
+    let mut found = Vec::new();
     if !has_rights(connection).await? {
         let rows = connection.query("SELECT CURRENT_USER()").await?;
         let account = rows.first().and_then(|row| row.text(0));
-        findings.push(Finding::Rights {
+        found.push(Kind::Rights {
             account: quoted(account.unwrap_or_default()),
         });
     }
-    let binlog = value_of(connection, "log_bin").await?;
-    if let Some(value) = binlog.filter(|value| value != "ON") {
-        findings.push(Finding::Restart {
-            name: "log_bin",
-            value,
-            line: "log_bin=binlog",
-        });
+    if !has_binlog(connection).await? {
+        found.push(Kind::NoBinlog);
     }
-    let settings = SETTINGS.map(|(name, wanted)| (name, wanted.to_owned()));
-    let increments = auto_increment.map(|AutoIncrement { increment, offset }| {
-        [
-            ("auto_increment_increment", increment.to_string()),
-            ("auto_increment_offset", offset.to_string()),
-        ]
-    });
-    for (name, wanted) in settings.into_iter().chain(increments.into_iter().flatten()) {
-        let value = value_of(connection, name).await?;
-        let is_right = |value: &String| value.eq_ignore_ascii_case(&wanted) || value == "DISABLED";
-        if let Some(value) = value.filter(|value| !is_right(value)) {
-            findings.push(Finding::Setting {
-                name,
-                value,
-                wanted,
-            });
-        }
-    }
-    Ok(findings)
+    let wrong = wrong(connection, auto_increment).await?;
+    found.extend(wrong.into_iter().map(Kind::Setting));
+    Ok(found.into_iter().map(Finding).collect())
 }
 
 async fn has_rights(connection: &mut Connection) -> Result<bool, ConnectionError> {
@@ -131,21 +106,17 @@ mod tests {
 
     #[test]
     fn findings_name_the_line_that_mends_them() {
-        let binlog = Finding::Restart {
-            name: "log_bin",
-            value: "OFF".to_owned(),
-            line: "log_bin=binlog",
-        };
+        let binlog = Finding(Kind::NoBinlog);
         assert!(binlog.is_fatal() && binlog.to_string().ends_with("\n  log_bin=binlog"));
-        let format = Finding::Setting {
+        let format = Finding(Kind::Setting(Wrong {
             name: "binlog_format",
             value: "MIXED".to_owned(),
             wanted: "ROW".to_owned(),
-        };
+        }));
         assert!(!format.is_fatal() && format.to_string().ends_with("\n  binlog_format=ROW"));
-        let rights = Finding::Rights {
+        let rights = Finding(Kind::Rights {
             account: quoted("node@%"),
-        };
+        });
         assert!(rights.is_fatal() && rights.to_string().contains("TO 'node'@'%' WITH"));
     }
 }

@@ -6,7 +6,7 @@ use super::{Connection, ConnectionError};
 use crate::{config::AutoIncrement, id::TransactionId};
 
 /// The global variables that a node depends on. A server has those of its own family.
-pub(super) const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("binlog_format", "ROW"),
     ("binlog_row_image", "FULL"),
     ("binlog_row_metadata", "FULL"),
@@ -91,20 +91,22 @@ pub async fn prepare(
     connection: &mut Connection,
     auto_increment: Option<AutoIncrement>,
 ) -> Result<(), PrepareError> {
-    let binlog = connection.query("SELECT @@GLOBAL.log_bin").await?;
-    if binlog.first().and_then(|row| row.text(0)) != Some("1") {
+    if !has_binlog(connection).await? {
         return Err(PrepareError::NoBinlog);
     }
-    for (name, wanted) in SETTINGS {
-        set(connection, name, wanted).await?;
-    }
-    if let Some(AutoIncrement { increment, offset }) = auto_increment {
-        for (name, wanted) in [
-            ("auto_increment_increment", increment.to_string()),
-            ("auto_increment_offset", offset.to_string()),
-        ] {
-            set(connection, name, &wanted).await?;
+    for Wrong {
+        name,
+        value,
+        wanted,
+    } in wrong(connection, auto_increment).await?
+    {
+        let is_number = wanted.parse::<u64>().is_ok();
+        let quote = if is_number { "" } else { "'" };
+        let setting = format!("SET GLOBAL {name} = {quote}{wanted}{quote}");
+        if let Err(error) = connection.query(&setting).await {
+            return Err(PrepareError::Setting { setting, error });
         }
+        info!(name, from = value, to = wanted, "set on the server");
     }
     if !has_schemas(connection).await? {
         connection.run_unlogged(&SCHEMAS).await?;
@@ -112,34 +114,49 @@ pub async fn prepare(
     Ok(())
 }
 
-/// Gives a global variable the value that is wanted, if the server has the variable.
-async fn set(connection: &mut Connection, name: &str, wanted: &str) -> Result<(), PrepareError> {
-    let Some(value) = value_of(connection, name).await? else {
-        return Ok(());
-    };
-    // A scheduler that is disabled cannot be turned on, nor off.
-    if value.eq_ignore_ascii_case(wanted) || value == "DISABLED" {
-        return Ok(());
-    }
-    let is_number = wanted.parse::<u64>().is_ok();
-    let quote = if is_number { "" } else { "'" };
-    let setting = format!("SET GLOBAL {name} = {quote}{wanted}{quote}");
-    if let Err(error) = connection.query(&setting).await {
-        return Err(PrepareError::Setting { setting, error });
-    }
-    info!(name, from = value, to = wanted, "set on the server");
-    Ok(())
+/// A global variable that is not as a node needs it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    pub(super) wanted: String,
 }
 
-/// What a global variable is; none if the server does not have it.
-pub(super) async fn value_of(
+pub(super) async fn has_binlog(connection: &mut Connection) -> Result<bool, ConnectionError> {
+    let binlog = connection.query("SELECT @@GLOBAL.log_bin").await?;
+    Ok(binlog.first().and_then(|row| row.text(0)) == Some("1"))
+}
+
+/// The global variables that are not as a node needs them, of those that the server has.
+pub(super) async fn wrong(
     connection: &mut Connection,
-    name: &str,
-) -> Result<Option<String>, ConnectionError> {
-    let show = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
-    let rows = connection.query(&show).await?;
-    let value = rows.first().and_then(|row| row.text(1));
-    Ok(value.map(str::to_owned))
+    auto_increment: Option<AutoIncrement>,
+) -> Result<Vec<Wrong>, ConnectionError> {
+    let settings = SETTINGS.map(|(name, wanted)| (name, wanted.to_owned()));
+    let increments = auto_increment.map(|AutoIncrement { increment, offset }| {
+        [
+            ("auto_increment_increment", increment.to_string()),
+            ("auto_increment_offset", offset.to_string()),
+        ]
+    });
+    let mut wrong = Vec::new();
+    for (name, wanted) in settings.into_iter().chain(increments.into_iter().flatten()) {
+        let show = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
+        let rows = connection.query(&show).await?;
+        let Some(value) = rows.first().and_then(|row| row.text(1)) else {
+            continue;
+        };
+        // A scheduler that is disabled cannot be turned on, nor off.
+        if !value.eq_ignore_ascii_case(&wanted) && value != "DISABLED" {
+            let value = value.to_owned();
+            wrong.push(Wrong {
+                name,
+                value,
+                wanted,
+            });
+        }
+    }
+    Ok(wrong)
 }
 
 /// Whether the schemas are there. Making them waits for those who use them, even where they have been

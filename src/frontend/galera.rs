@@ -14,11 +14,13 @@ use crate::{
     consensus::{ReplicatedLog, View},
     metrics::{CommitOutcome, Metrics},
     protocol::errno,
+    replicator::MAX_ENTRY_BYTES,
     sql::{
         Dialect,
-        galera::{Kind, Value, Values},
+        galera::{self, Kind, Value, Values},
     },
     status::Report,
+    write_set::Key,
 };
 
 /// What a node can do, in the provider's words.
@@ -193,20 +195,23 @@ impl Shared {
 
     /// What is counted. What a node does not do is 0: it applies in one order, and does not hold up the others.
     fn counts(&self, view: &View) -> Vec<(&'static str, Value)> {
+        let metrics = &self.replicator.metrics;
         let Metrics {
             sent,
             received,
             ordering,
             applying,
             ..
-        } = &*self.replicator.metrics;
-        let metrics = &self.replicator.metrics;
+        } = &**metrics;
         let load = self.replicator.load();
         vec![
             ("wsrep_replicated", number(sent.write_sets.get())),
             ("wsrep_replicated_bytes", number(sent.bytes.get())),
             ("wsrep_repl_keys", number(sent.keys.get())),
-            ("wsrep_repl_keys_bytes", number(sent.keys.get() * 17)),
+            (
+                "wsrep_repl_keys_bytes",
+                number(sent.keys.get() * size_of::<Key>() as u64),
+            ),
             ("wsrep_repl_data_bytes", number(sent.bytes.get())),
             ("wsrep_repl_other_bytes", number(0)),
             ("wsrep_received", number(received.write_sets.get())),
@@ -224,7 +229,10 @@ impl Shared {
             ("wsrep_local_send_queue_max", number(ordering.max())),
             ("wsrep_local_send_queue_min", number(0)),
             ("wsrep_local_send_queue_avg", number(ordering.average())),
-            ("wsrep_local_recv_queue", number(self.replicator.lacking())),
+            (
+                "wsrep_local_recv_queue",
+                number(self.replicator.lacking(view.committed)),
+            ),
             ("wsrep_local_recv_queue_max", number(applying.max())),
             ("wsrep_local_recv_queue_min", number(0)),
             ("wsrep_local_recv_queue_avg", number(applying.average())),
@@ -251,7 +259,7 @@ impl Shared {
             ("wsrep_cert_interval", number("0.0")),
             ("wsrep_causal_reads", number(0)),
             ("wsrep_open_transactions", number(load.proposed)),
-            ("wsrep_open_connections", number(metrics.sessions.get())),
+            ("wsrep_open_connections", number(self.sessions.len())),
             ("wsrep_local_bf_aborts", number(metrics.overtaken.get())),
         ]
     }
@@ -287,7 +295,7 @@ impl Shared {
             ("wsrep_load_data_splitting", Value::Switch(false)),
             ("wsrep_log_conflicts", Value::Switch(false)),
             ("wsrep_max_ws_rows", number(0)),
-            ("wsrep_max_ws_size", number(256 << 20)),
+            ("wsrep_max_ws_size", number(MAX_ENTRY_BYTES)),
             ("wsrep_node_address", text(host)),
             (
                 "wsrep_node_incoming_address",
@@ -329,22 +337,17 @@ pub(super) async fn show(
     dialect: Dialect,
 ) -> Result<Answer, SessionError> {
     let mut packets = session.record(statement, 0).await?;
-    let own = values.rows(kind, condition, dialect);
-    let mut own = session.record(&own, 0).await?;
-    if let (true, Some(last)) = (is_rows(&packets), own.pop())
-        && is_rows(&own)
-    {
-        packets.pop();
-        packets.retain(|packet| name_of(packet).is_none_or(|name| !Values::have(&name)));
-        packets.extend(own.into_iter().filter(|packet| name_of(packet).is_some()));
-        packets.push(last);
+    // An error is one packet, and the client may ask for it again.
+    if packets.len() > 1 {
+        let own = values.rows(kind, condition, dialect);
+        let own = session.record(&own, 0).await?;
+        packets
+            .retain(|packet| name_of(packet).is_none_or(|name| !galera::is_own(name.as_bytes())));
+        let end = packets.len() - 1;
+        let rows = own.into_iter().filter(|packet| name_of(packet).is_some());
+        packets.splice(end..end, rows);
     }
-    Ok(session.replay(&packets))
-}
-
-/// Whether an answer is a result set.
-fn is_rows(packets: &[Vec<u8>]) -> bool {
-    packets.len() > 1
+    Ok(session.replay(packets))
 }
 
 /// The name in a row of a name and a value; none for what is no such row.

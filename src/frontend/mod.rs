@@ -21,14 +21,13 @@ use tracing::{Instrument, debug, field, info_span};
 
 pub use shared::Shared;
 
-use crate::{config::Config, metrics::Metrics, net::accept};
+use crate::{config::Config, net::accept};
 
 /// What serves a node's clients.
 pub struct Frontend {
     pub config: Arc<Config>,
     /// What the sessions of a node in a cluster share.
     pub shared: Option<Arc<Shared>>,
-    pub metrics: Arc<Metrics>,
     /// All sessions are among these.
     pub sessions: TaskTracker,
     /// When the node is leaving nobody is let in any more, and each session ends when it is in no transaction.

@@ -221,7 +221,7 @@ impl Replicated {
             && let Some(warnings) = &self.warnings
         {
             session.discard(source).await?;
-            return Ok(session.replay(warnings));
+            return Ok(session.replay(warnings.clone()));
         }
         self.warnings = None;
         if self.transactions.is_doomed() {
@@ -261,7 +261,7 @@ impl Replicated {
         &mut self,
         session: &mut Session,
         class: Class,
-        question: Question<'_>,
+        question: Question,
         text: &[u8],
     ) -> Result<Answer, SessionError> {
         let values = self.transactions.galera();
@@ -276,7 +276,7 @@ impl Replicated {
                     None => self.run(session, class, Source::Text(text)).await,
                 }
             }
-            Question::Read(text) => {
+            Question::Read => {
                 let text = values.put_into(text, self.dialect);
                 self.run(session, class, Source::Text(&text)).await
             }

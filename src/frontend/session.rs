@@ -21,7 +21,6 @@ use super::{
 use crate::{
     backend::unreachable,
     config::{Config, Server},
-    metrics::Connected,
     net,
     protocol::{
         capability::Capabilities,
@@ -76,13 +75,7 @@ pub(super) enum SessionError {
 
 /// Serves one client until either side closes.
 pub(super) async fn serve(client: TcpStream, address: SocketAddr, frontend: Arc<Frontend>) {
-    let Frontend {
-        config,
-        shared,
-        metrics,
-        ..
-    } = &*frontend;
-    let _connected = Connected::new(metrics);
+    let Frontend { config, shared, .. } = &*frontend;
     if let Err(error) = client.set_nodelay(true) {
         debug!(%error, "client left before its session");
         return;

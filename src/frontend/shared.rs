@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::{
@@ -23,6 +24,8 @@ pub struct Shared {
     pub(super) slots: Arc<Slots>,
     pub(super) server: Server,
     pub(super) cluster: Cluster,
+    /// All of them.
+    pub(super) sessions: TaskTracker,
     /// Where clients connect.
     pub(super) client_port: u16,
 }
@@ -32,6 +35,7 @@ impl Shared {
         replicator: Arc<Replicator>,
         server: Server,
         cluster: Cluster,
+        sessions: TaskTracker,
         client_port: u16,
     ) -> Self {
         Self {
@@ -40,6 +44,7 @@ impl Shared {
             slots: Arc::default(),
             server,
             cluster,
+            sessions,
             client_port,
         }
     }

@@ -118,9 +118,8 @@ impl Session {
     }
 
     /// Answers the client with packets that were recorded, up to the last one, which it gives.
-    pub(super) fn replay(&mut self, packets: &[Vec<u8>]) -> Answer {
+    pub(super) fn replay(&mut self, mut packets: Vec<Vec<u8>>) -> Answer {
         let mut sequence = self.server.first_sequence();
-        let mut packets = packets.to_vec();
         if self.more_follows {
             let last = packets.len() - 1;
             for (at, packet) in packets.iter_mut().enumerate() {

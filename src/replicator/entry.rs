@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The largest entry, in bytes; it must fit into the memory of every node.
-pub(super) const MAX_ENTRY_BYTES: usize = 256 << 20;
+pub const MAX_ENTRY_BYTES: usize = 256 << 20;
 
 /// More than the head of a part takes.
 const HEAD_BYTES: usize = 64;

@@ -36,9 +36,9 @@ struct State {
 }
 
 impl Replicator {
-    /// How many entries of the log this node's server does not have yet.
-    pub fn lacking(&self) -> u64 {
-        self.lag.lacking(self.log.view().committed)
+    /// How many entries of a log that is committed up to here this node's server does not have yet.
+    pub fn lacking(&self, committed: u64) -> u64 {
+        committed.saturating_sub(self.lag.lock().done)
     }
 
     /// Watches how far this node's server is behind.
@@ -47,7 +47,7 @@ impl Replicator {
             sleep(PERIOD).await;
             let committed = self.log.view().committed;
             self.lag.sample(Instant::now(), committed);
-            self.metrics.applying.sample(self.lag.lacking(committed));
+            self.metrics.applying.sample(self.lacking(committed));
             let proposed = self.load().proposed;
             self.metrics.ordering.sample(proposed as u64);
         }
@@ -59,11 +59,6 @@ impl Lag {
     pub(super) fn reach(&self, index: u64) {
         let mut state = self.lock();
         state.done = state.done.max(index);
-    }
-
-    /// How many entries of a log that is committed up to here the server does not have yet.
-    fn lacking(&self, committed: u64) -> u64 {
-        committed.saturating_sub(self.lock().done)
     }
 
     /// While something is being defined all nodes wait alike, and none is behind for that.

@@ -45,7 +45,7 @@ use definition::Claiming;
 #[cfg(fuzzing)]
 pub use entry::take_bodies;
 use entry::{Entry, small_body};
-pub use entry::{Malformed, TooLarge};
+pub use entry::{MAX_ENTRY_BYTES, Malformed, TooLarge};
 use lag::Lag;
 pub use order::Load;
 use order::{InTheWay, Order};

@@ -29,6 +29,11 @@ pub(super) fn exposition(metrics: &Metrics, status: &Status) -> String {
         "Whether clients should use this node (1) or another one (0)",
         ConstGauge::new(i64::from(status.report.problem.is_none())),
     );
+    registry.register(
+        "sessions",
+        "Clients that are connected",
+        ConstGauge::new(status.report.sessions as i64),
+    );
     metrics.register(&mut registry);
     if let Some(cluster) = &status.cluster {
         let is_leader = |member: &&super::Member| member.role == Role::Leader;

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::{Logged, Source};
-use crate::{consensus::ReplicatedLog, metrics::CommitOutcome};
+use crate::{
+    consensus::{ReplicatedLog, View},
+    metrics::CommitOutcome,
+};
 
 /// Between two reports.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -22,10 +25,8 @@ pub struct Report {
     pub problem: Option<String>,
     /// The port for clients.
     pub client_port: u16,
-    /// The port for its status.
-    pub http_port: u16,
     /// Clients that are connected.
-    pub sessions: i64,
+    pub sessions: usize,
     /// Index of the last log entry that this node has delivered; 0 before the first.
     pub last_delivered: u64,
     /// Index of the last log entry that this node's server has, or is about to have.
@@ -54,19 +55,18 @@ impl Report {
 }
 
 impl<L: ReplicatedLog> Source<L> {
-    /// What this node says of itself now.
-    pub(super) async fn report(&self) -> Report {
-        let log = self.cluster.as_ref().map(|(_, log)| log);
+    /// What this node says of itself, with this problem and this view of the log, if it has one.
+    pub(super) fn report(&self, problem: Option<String>, view: Option<&View>) -> Report {
         let replicator = self.replicator.as_ref();
+        let last_delivered = view.map_or(0, |view| view.committed);
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            problem: self.problem().await,
+            problem,
             client_port: self.client_port,
-            http_port: self.http_port,
-            sessions: self.metrics.sessions.get(),
-            last_delivered: log.map_or(0, |log| log.view().committed),
+            sessions: self.sessions.len(),
+            last_delivered,
             last_committed: replicator.map(|replicator| replicator.seen().0),
-            lacking: replicator.map_or(0, |replicator| replicator.lacking()),
+            lacking: replicator.map_or(0, |replicator| replicator.lacking(last_delivered)),
             commits: self.metrics.commits(CommitOutcome::Committed),
             conflicts: self.metrics.commits(CommitOutcome::Conflict),
             hottest: self.metrics.conflicts.hottest(HOTTEST),
@@ -78,7 +78,8 @@ impl<L: ReplicatedLog> Source<L> {
     pub async fn publish(&self) -> Infallible {
         loop {
             if let Some((_, log)) = &self.cluster {
-                log.publish(self.report().await.encode().into());
+                let report = self.report(self.problem().await, Some(&log.view()));
+                log.publish(report.encode().into());
             }
             sleep(PERIOD).await;
         }

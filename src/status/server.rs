@@ -18,7 +18,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 use super::{
@@ -50,17 +50,15 @@ const PAGE_MAY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-sr
 pub struct Source<L> {
     /// The cluster's name and its log; none for a node that stands alone.
     pub cluster: Option<(String, Arc<L>)>,
-    /// What the node reads from its server, if it does.
-    pub captures: Option<Arc<Captures>>,
     pub replicator: Option<Arc<Replicator>>,
     pub last_error: LastError,
     /// The node has been told to stop.
     pub leaving: CancellationToken,
     pub metrics: Arc<Metrics>,
+    /// Of clients.
+    pub sessions: TaskTracker,
     /// Where clients connect.
     pub client_port: u16,
-    /// Where this is served.
-    pub http_port: u16,
 }
 
 /// Serves `/status`, `/health`, `/metrics` and a page for people for as long as the future is polled. Any request for `/`
@@ -124,11 +122,14 @@ async fn health<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> (Stat
 
 impl<L: ReplicatedLog> Source<L> {
     async fn status(&self) -> Status {
-        let report = self.report().await;
-        let cluster = self.cluster.as_ref().map(|(name, log)| {
-            let mut cluster = describe(name.clone(), log.view(), &report);
-            if let Some(captures) = &self.captures {
-                let (count, last) = captures.backdoor.seen();
+        let problem = self.problem().await;
+        let view = self.cluster.as_ref().map(|(_, log)| log.view());
+        let report = self.report(problem, view.as_ref());
+        let named = self.cluster.as_ref().zip(view);
+        let cluster = named.map(|((name, _), view)| {
+            let mut cluster = describe(name.clone(), view, &report);
+            if let Some(replicator) = &self.replicator {
+                let (count, last) = replicator.captures.backdoor.seen();
                 cluster.backdoor_commits = count;
                 cluster.last_backdoor_commit = last.map(|commit| commit.to_string());
             }
@@ -145,7 +146,7 @@ impl<L: ReplicatedLog> Source<L> {
             );
         }
         let (_, log) = self.cluster.as_ref()?;
-        let captures = self.captures.as_ref();
+        let captures = self.replicator.as_ref().map(|own| &own.captures);
         let problem = |captures: &Arc<Captures>| captures.problem().or_else(|| captures.silence());
         if let Some(problem) = captures.and_then(problem) {
             return Some(problem);

@@ -47,7 +47,6 @@ impl Script {
         let frontend = Frontend {
             config: Arc::new(config),
             shared: None,
-            metrics: Arc::default(),
             sessions: TaskTracker::new(),
             leaving: leaving.clone(),
         };

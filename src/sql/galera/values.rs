@@ -1,15 +1,7 @@
-//! Statements that ask of a server what a Galera node would know, as monitors and tools do.
-//!
-//! The server evaluates all of them: a node puts what it knows into the text. Sources: "Galera Cluster Status
-//! Variables" and "Galera Cluster System Variables" in MariaDB's documentation, and the tools' own statements.
+//! What a node puts into statements.
 
-use super::lexer::{Dialect, Lexer, Token};
-
-/// Longer texts ask for something else.
-const MAX_BYTES: usize = 16 << 10;
-
-/// The names that a node answers for begin with these.
-const NAMES: [&str; 2] = ["wsrep_", "pxc_maint_mode"];
+use super::{Kind, NAMES, is_scope};
+use crate::sql::lexer::{Dialect, Lexer, Token};
 
 /// Words that can stand after a table and are not its alias.
 const CLAUSES: [&str; 22] = [
@@ -38,7 +30,7 @@ const CLAUSES: [&str; 22] = [
 ];
 
 /// What a Galera node calls its status and its variables, with a node's own values.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Values {
     pub status: Vec<(&'static str, Value)>,
     pub variables: Vec<(&'static str, Value)>,
@@ -53,55 +45,7 @@ pub enum Value {
     Switch(bool),
 }
 
-/// Which of the two kinds of values is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Status,
-    Variables,
-}
-
-/// A statement that asks for a node's own values.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Question<'a> {
-    /// `SHOW STATUS` or `SHOW VARIABLES`, with its condition as it stands after `WHERE`.
-    Show { kind: Kind, condition: Vec<u8> },
-    /// A statement that reads them among other things.
-    Read(&'a [u8]),
-    /// An assignment of this, as it is written, to one variable.
-    Set { name: String, value: String },
-}
-
-impl Question<'_> {
-    /// The question in a statement, if it asks one.
-    pub fn of(text: &[u8], dialect: Dialect) -> Option<Question<'_>> {
-        if text.len() > MAX_BYTES {
-            return None;
-        }
-        let mut lexer = Lexer::new(text, dialect);
-        let first = lexer.next()?;
-        if first.is("SHOW") {
-            return show(text, lexer);
-        }
-        if !names_any(text) {
-            return None;
-        }
-        if first.is("SET") {
-            return set(lexer);
-        }
-        let reads = first.is("SELECT") || first.is("WITH") || first.is_symbol(b'(');
-        reads.then_some(Question::Read(text))
-    }
-}
-
 impl Values {
-    /// Whether a node answers for what has this name.
-    pub fn have(name: &str) -> bool {
-        NAMES.iter().any(|start| {
-            let own = name.get(..start.len());
-            own.is_some_and(|own| own.eq_ignore_ascii_case(start))
-        })
-    }
-
     /// A statement that gives those of one kind for which a condition holds, a name and a value each.
     pub fn rows(&self, kind: Kind, condition: &[u8], dialect: Dialect) -> Vec<u8> {
         let rows = self.union(kind, ["Variable_name", "Value"], dialect);
@@ -157,8 +101,8 @@ impl Values {
             [name, ..] => name,
             [] => return None,
         };
-        let known = self.variables.iter();
-        let (_, value) = known.clone().find(|(known, _)| name.token.is_name(known))?;
+        let mut known = self.variables.iter();
+        let (_, value) = known.find(|(known, _)| name.token.is_name(known))?;
         let mut instead = value.literal(dialect).into_bytes();
         let before = at.checked_sub(1).map(|before| tokens[before].token);
         let begins = before.is_some_and(|t| t.is_symbol(b',') || t.is("SELECT") || t.is("ALL"));
@@ -205,8 +149,10 @@ impl Values {
         let name = String::from_utf8_lossy(&text[schema.start..table.end]).into_owned();
         let columns = ["VARIABLE_NAME", "VARIABLE_VALUE"];
         let own = self.union(kind, columns, dialect);
+        let others = NAMES.map(|own| format!("LEFT(VARIABLE_NAME, {}) <> '{own}'", own.len()));
+        let others = others.join(" AND ");
         let mut instead = format!(
-            "({own} UNION ALL SELECT VARIABLE_NAME, VARIABLE_VALUE FROM {name} WHERE LEFT(VARIABLE_NAME, 6) <> 'wsrep_')"
+            "({own} UNION ALL SELECT VARIABLE_NAME, VARIABLE_VALUE FROM {name} WHERE {others})"
         );
         let has_alias = rest
             .first()
@@ -233,24 +179,17 @@ impl Values {
             Kind::Status => &self.status,
             Kind::Variables => &self.variables,
         };
-        let mut rows = values.iter().map(|(name, value)| {
-            (
-                Value::Text((*name).to_owned()).literal(dialect),
-                Value::Text(value.shown()).literal(dialect),
-            )
-        });
-        let Some((name, value)) = rows.next() else {
-            return format!(
-                "SELECT '' AS {name_column}, '' AS {value_column} FROM DUAL WHERE FALSE"
-            );
-        };
         // A name is the same in any case, whatever collation the session has.
-        let ci = "COLLATE utf8mb4_general_ci";
+        let column =
+            |name| format!("CONVERT('' USING utf8mb4) COLLATE utf8mb4_general_ci AS {name}");
         let mut query = format!(
-            "SELECT CONVERT({name} USING utf8mb4) {ci} AS {name_column}, CONVERT({value} USING utf8mb4) {ci} AS {value_column}"
+            "SELECT {}, {} FROM DUAL WHERE FALSE",
+            column(name_column),
+            column(value_column)
         );
-        for (name, value) in rows {
-            query.push_str(&format!(" UNION ALL SELECT {name}, {value}"));
+        for (name, value) in values {
+            let value = Value::Text(value.shown()).literal(dialect);
+            query.push_str(&format!(" UNION ALL SELECT '{name}', {value}"));
         }
         query
     }
@@ -310,104 +249,10 @@ fn tokens(text: &[u8], dialect: Dialect) -> Vec<Spanned<'_>> {
     tokens
 }
 
-fn is_scope(token: &Token<'_>) -> bool {
-    ["GLOBAL", "SESSION", "LOCAL"]
-        .iter()
-        .any(|scope| token.is(scope))
-}
-
-/// Whether one of the names is somewhere in a text.
-fn names_any(text: &[u8]) -> bool {
-    let begins = |name: &str| {
-        text.windows(name.len())
-            .any(|part| part.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    NAMES.iter().any(|name| begins(name))
-}
-
-/// After `SHOW`.
-fn show<'a>(text: &[u8], mut lexer: Lexer<'_>) -> Option<Question<'a>> {
-    let mut token = lexer.next()?;
-    if is_scope(&token) {
-        token = lexer.next()?;
-    }
-    let kind = if token.is("STATUS") {
-        Kind::Status
-    } else if token.is("VARIABLES") {
-        Kind::Variables
-    } else {
-        return None;
-    };
-    let filter = lexer.at();
-    let condition = match lexer.next() {
-        None | Some(Token::Symbol(b';')) => b"TRUE".to_vec(),
-        Some(token) if token.is("WHERE") => text[lexer.at()..].to_vec(),
-        Some(token) if token.is("LIKE") => match lexer.next()? {
-            Token::Text(pattern) | Token::Quoted(pattern) if may_match(pattern) => {
-                [b"Variable_name", &text[filter..]].concat()
-            }
-            _ => return None,
-        },
-        Some(_) => return None,
-    };
-    Some(Question::Show { kind, condition })
-}
-
-/// Whether a pattern may match one of the names, by what it has before its first wildcard.
-fn may_match(pattern: &[u8]) -> bool {
-    let mut head = Vec::new();
-    let mut rest = pattern.iter();
-    while let Some(&byte) = rest.next() {
-        match byte {
-            b'%' | b'_' => break,
-            b'\\' => head.extend(rest.next()),
-            _ => head.push(byte),
-        }
-    }
-    let begins_with = |one: &[u8], other: &[u8]| {
-        let start = one.get(..other.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(other))
-    };
-    let mut names = NAMES.iter().map(|name| name.as_bytes());
-    names.any(|name| begins_with(name, &head) || begins_with(&head, name))
-}
-
-/// After `SET`: one assignment of one word to one of the names.
-fn set<'a>(mut lexer: Lexer<'_>) -> Option<Question<'a>> {
-    let mut token = lexer.next()?;
-    while is_scope(&token) || token.is_symbol(b'@') || token.is_symbol(b'.') {
-        token = lexer.next()?;
-    }
-    let (Token::Word(name) | Token::Quoted(name)) = token else {
-        return None;
-    };
-    if !names_any(name) {
-        return None;
-    }
-    let mut token = lexer.next()?;
-    if token.is_symbol(b':') {
-        token = lexer.next()?;
-    }
-    if !token.is_symbol(b'=') {
-        return None;
-    }
-    let (Token::Word(value) | Token::Quoted(value) | Token::Text(value)) = lexer.next()? else {
-        return None;
-    };
-    let is_last = lexer.next().is_none_or(|token| token.is_symbol(b';'));
-    let text = |bytes| String::from_utf8_lossy(bytes).to_lowercase();
-    is_last.then(|| Question::Set {
-        name: text(name),
-        value: text(value),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::lexer::tests::{MARIADB, MYSQL},
-        *,
-    };
+    use super::*;
+    use crate::sql::lexer::tests::{MARIADB, MYSQL};
 
     fn values() -> Values {
         let text = |text: &str| Value::Text(text.to_owned());
@@ -419,54 +264,6 @@ mod tests {
                 ("wsrep_sync_wait", Value::Number("0".to_owned())),
                 ("pxc_maint_mode", text("DISABLED")),
             ],
-        }
-    }
-
-    #[test]
-    fn what_a_show_is_about() {
-        use Kind::{Status, Variables};
-        for (text, expected) in [
-            ("SHOW STATUS", Some((Status, "TRUE"))),
-            ("show global status;", Some((Status, "TRUE"))),
-            (
-                "SHOW VARIABLES LIKE 'wsrep_on'",
-                Some((Variables, "Variable_name LIKE 'wsrep_on'")),
-            ),
-            (
-                "SHOW STATUS LIKE 'WSREP\\_local\\_index'",
-                Some((Status, "Variable_name LIKE 'WSREP\\_local\\_index'")),
-            ),
-            (
-                "SHOW STATUS LIKE \"ws%\"",
-                Some((Status, "Variable_name LIKE \"ws%\"")),
-            ),
-            (
-                "SHOW STATUS LIKE '%ready'",
-                Some((Status, "Variable_name LIKE '%ready'")),
-            ),
-            (
-                "SHOW VARIABLES LIKE 'pxc_maint_mode'",
-                Some((Variables, "Variable_name LIKE 'pxc_maint_mode'")),
-            ),
-            (
-                "SHOW SESSION VARIABLES WHERE Variable_name = 'a'",
-                Some((Variables, " Variable_name = 'a'")),
-            ),
-            ("SHOW GLOBAL VARIABLES LIKE 'read_only'", None),
-            (
-                "SHOW STATUS LIKE 'w'",
-                Some((Status, "Variable_name LIKE 'w'")),
-            ),
-            ("SHOW STATUS LIKE 'wx%'", None),
-            ("SHOW TABLE STATUS", None),
-            ("SHOW TABLES", None),
-            ("SHOW", None),
-        ] {
-            let expected = expected.map(|(kind, condition)| Question::Show {
-                kind,
-                condition: condition.as_bytes().to_vec(),
-            });
-            assert_eq!(Question::of(text.as_bytes(), MYSQL), expected, "{text}");
         }
     }
 
@@ -504,9 +301,11 @@ mod tests {
 
     #[test]
     fn tables_of_values_are_completed() {
-        let own = "(SELECT CONVERT('wsrep_ready' USING utf8mb4) COLLATE utf8mb4_general_ci AS VARIABLE_NAME, \
-            CONVERT('ON' USING utf8mb4) COLLATE utf8mb4_general_ci AS VARIABLE_VALUE UNION ALL \
-            SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.global_status WHERE LEFT(VARIABLE_NAME, 6) <> 'wsrep_')";
+        let own = "(SELECT CONVERT('' USING utf8mb4) COLLATE utf8mb4_general_ci AS VARIABLE_NAME, \
+            CONVERT('' USING utf8mb4) COLLATE utf8mb4_general_ci AS VARIABLE_VALUE FROM DUAL WHERE FALSE \
+            UNION ALL SELECT 'wsrep_ready', 'ON' UNION ALL \
+            SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.global_status \
+            WHERE LEFT(VARIABLE_NAME, 6) <> 'wsrep_' AND LEFT(VARIABLE_NAME, 14) <> 'pxc_maint_mode')";
         for (after, alias) in [
             (" WHERE a = 'wsrep_x'", " AS global_status"),
             ("", " AS global_status"),
@@ -521,44 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn assignments() {
-        for (text, expected) in [
-            (
-                "SET SESSION wsrep_sync_wait=0",
-                Some(("wsrep_sync_wait", "0")),
-            ),
-            ("set @@session.WSREP_on := 'ON';", Some(("wsrep_on", "on"))),
-            ("SET wsrep_sync_wait = 0, a = 1", None),
-            ("SET a = 'wsrep_on'", None),
-            ("SET wsrep_on = f()", None),
-        ] {
-            let expected = expected.map(|(name, value)| Question::Set {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            });
-            assert_eq!(Question::of(text.as_bytes(), MYSQL), expected, "{text}");
-        }
+    fn values_are_what_is_written_of_them() {
         assert!(Value::Switch(true).is("on") && Value::Switch(true).is("1"));
         assert!(!Value::Switch(true).is("0") && Value::Number("0".to_owned()).is("0"));
-    }
-
-    #[test]
-    fn others_ask_nothing() {
-        for text in [
-            "SELECT 1",
-            "SELECT wsrep",
-            "INSERT INTO t VALUES ('wsrep_on')",
-            "",
-            "SET a = 1",
-        ] {
-            assert_eq!(Question::of(text.as_bytes(), MYSQL), None, "{text}");
-        }
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_survived(text in "[-@.,;()'\"`\\\\ a]{0,12}(@@wsrep_desync|performance_schema\\.global_status)?[-@.,;()'\"`\\\\ a]{0,12}") {
-            let _ = Question::of(text.as_bytes(), MYSQL);
             let put = values().put_into(text.as_bytes(), MYSQL);
             proptest::prop_assert!(put.len() >= text.len() - "@@wsrep_desync".len().min(text.len()));
         }
