@@ -12,6 +12,22 @@ on() { "$client" --user=root --host="$1" "${options[@]}" --batch --skip-column-n
 on haproxy "CREATE TABLE IF NOT EXISTS account (id INT PRIMARY KEY, balance INT NOT NULL);
   INSERT IGNORE INTO account VALUES (0,100),(1,100),(2,100),(3,100),(4,100),(5,100),(6,100),(7,100),(8,100),(9,100)"
 
+accounts() { on "$1" "SELECT GROUP_CONCAT(balance ORDER BY id), 'sum', SUM(balance) FROM account"; }
+
+# level WHAT: what was committed on one node is on the others a moment later, a definition too.
+level() {
+  for ((i = 0; i < 100; i++)); do
+    if one=$(accounts server1 2>&1) && two=$(accounts server2 2>&1) && three=$(accounts server3 2>&1) &&
+      [ "$one" = "$two" ] && [ "$two" = "$three" ]; then
+      return
+    fi
+    sleep 0.1
+  done
+  printf 'after 10 s the servers differ %s\nserver1: %s\nserver2: %s\nserver3: %s\n' "$1" "$one" "${two-}" "${three-}"
+  exit 1
+}
+level "before the transfers"
+
 transfers() {
   local made=0 again=0 failed=0 from to error
   while [ $SECONDS -lt "$for_seconds" ]; do
@@ -34,12 +50,5 @@ SECONDS=0
 for ((i = 0; i < clients; i++)); do transfers & done
 wait
 
-accounts() { on "$1" "SELECT GROUP_CONCAT(balance ORDER BY id), 'sum', SUM(balance) FROM account"; }
-# What was committed on one node is on the others a moment later.
-for ((i = 0; i < 100; i++)); do
-  one=$(accounts server1) two=$(accounts server2) three=$(accounts server3)
-  [ "$one" != "$two" ] || [ "$two" != "$three" ] || break
-  sleep 0.1
-done
-printf 'server1: %s\nserver2: %s\nserver3: %s\n' "$one" "$two" "$three"
-[ "$one" = "$two" ] && [ "$two" = "$three" ] && echo "all servers are equal"
+level "after the transfers"
+printf 'server1: %s\nserver2: %s\nserver3: %s\nall servers are equal\n' "$one" "$two" "$three"
