@@ -52,6 +52,8 @@ async fn main() -> anyhow::Result<()> {
         directory: directory.join("log"),
         log_retention: 1 << 30,
         reads_without_majority: false,
+        allow_from: Vec::new(),
+        tls: None,
     };
     let fresh = u64::from(std::process::id()) | 1 << 40;
     let engine = Engine::start(settings, fresh.into(), &Metrics::default()).await?;

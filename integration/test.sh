@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
 # Every test of Trireme: formatting, lints, unit and wire tests, then each promise in its folder
-# on real servers. Installs what is missing. Needs Rust and, on Debian, root or sudo. CONTAINERS=yes adds the one that
-# starts an engine for containers.
+# on real servers, LANES of them side by side. Installs what is missing. Needs Rust and, on Debian, root or sudo.
+# CONTAINERS=yes adds the one that starts an engine for containers.
 . "$(dirname "$0")/lib.sh"
 set +e
 cd "$ROOT"
 passed=0 failed=0 not_run=0
-# check COMMAND…: runs it; what it says of its failure comes once more at the end of all. 77 is from what cannot run here.
+# verdict CODE SINCE LOG WHAT…: counts; what a failure says comes once more at the end of all. 77 is from what cannot run here.
+verdict() {
+  if [ "$1" = 0 ]; then
+    passed=$((passed + 1))
+  elif [ "$1" = 77 ]; then
+    not_run=$((not_run + 1))
+  else
+    failed=$((failed + 1))
+    { printf '\nFAILED: %s\n' "${*:4}" && { grep -m 1 -A 9 'FAILED' "$3" || tail -n 9 "$3"; } } >>"$SCRATCH/failures"
+  fi
+  printf -- '-- after %d s\n' $((SECONDS - $2))
+}
+# check COMMAND…: runs it alone.
 check() {
   local since=$SECONDS log=$SCRATCH/check.log out tee
   printf '\n-- %s\n' "$*"
@@ -17,47 +29,41 @@ check() {
   exec {out}>&-
   # All has been written when tee has ended; what was left running may keep it.
   timeout 5 tail --pid=$tee -f /dev/null
-  if [ $code = 0 ]; then
-    passed=$((passed + 1))
-  elif [ $code = 77 ]; then
-    not_run=$((not_run + 1))
-  else
-    failed=$((failed + 1))
-    { printf '\nFAILED: %s\n' "$*" && { grep -m 1 -A 9 'FAILED' "$log" || tail -n 9 "$log"; } } >>"$SCRATCH/failures"
-  fi
-  printf -- '-- after %d s\n' $((SECONDS - since))
+  verdict $code $since "$log" "$@"
 }
-declare -A BESIDE
-# begin NAME COMMAND…: runs a command beside the others; `end NAME` waits for it, gives its output and its verdict.
+declare -A NAME=() SINCE=()
+# begin NAME COMMAND…: runs a command beside the others.
 begin() {
-  "${@:2}" >"$SCRATCH/$1.log" 2>&1 &
-  BESIDE[$1]=$!
+  timeout 900 "${@:2}" >"$SCRATCH/$1.log" 2>&1 &
+  NAME[$!]=$1 SINCE[$!]=$SECONDS
   PIDS+=($!)
 }
-end() {
-  local code=0
-  wait "${BESIDE[$1]}" || code=$?
-  cat "$SCRATCH/$1.log"
-  return $code
+# end_one: waits for one of them, gives its output and its verdict.
+end_one() {
+  local pid code=0
+  wait -n -p pid "${!NAME[@]}" || code=$?
+  local name=${NAME[$pid]} since=${SINCE[$pid]}
+  unset "NAME[$pid]" "SINCE[$pid]"
+  printf '\n-- %s\n' "$name"
+  cat "$SCRATCH/$name.log"
+  verdict $code "$since" "$SCRATCH/$name.log" "$name"
 }
 
 begin prepare bash integration/prepare.sh
 check cargo fmt --check
 check cargo clippy --locked --all-targets -- -D warnings
 check cargo test --locked
-check end prepare
-promise() { timeout 600 bash "integration/$1/run.sh"; }
-# These take long and are not in a hurry. Where speed or idleness is measured nothing may run beside.
-begin definition promise definition
-for name in behind bursts capture commit crash; do check promise $name; done
-check end definition
-begin nemesis promise nemesis
-for name in balancer check drivers fidelity log minority monitors page relay rolling service strangers traps; do check promise $name; done
-check end nemesis
-begin slow promise slow
-check promise retention
-check end slow
-for name in priority sandbox load; do check promise $name; done
+end_one
+check cargo build --locked --bins --examples
+# Most of them wait most of the time. Those that take longest come first.
+for name in definition nemesis crash retention slow priority commit behind fidelity traps page bursts strangers capture minority monitors \
+  sandbox log rolling relay check balancer drivers service; do
+  [ ${#NAME[@]} -lt "${LANES:-4}" ] || end_one
+  begin $name bash integration/$name/run.sh
+done
+while [ ${#NAME[@]} -gt 0 ]; do end_one; done
+# It measures: nothing may run beside.
+check timeout 600 bash integration/load/run.sh
 [ -z "${CONTAINERS:-}" ] || check timeout 1200 bash integration/containers/run.sh
 cat "$SCRATCH/failures" 2>/dev/null
 printf '\n%d passed, %d failed, %d not run\n' $passed $failed $not_run

@@ -12,10 +12,11 @@ use clap_complete::Shell;
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    check,
+    certificates, check,
     config::Config,
+    duty::Duty,
     node, sandbox,
-    status::{LastError, Status},
+    status::{self, LastError, Status},
 };
 
 /// What is logged unless `TRIREME_LOG` says otherwise. The log's engine repeats itself for as long
@@ -57,6 +58,38 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Send a node's clients elsewhere: nobody is let in any more, each session ends when it is in no transaction, and balancers
+    /// are told. Waits for the last one. The node goes on as a member of its cluster.
+    Drain {
+        /// The configuration of the node, which runs on this machine; its http.token is needed.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Tell balancers to send a node no new clients, and let it be behind, for a backup of its server, say. Clients that are
+    /// there stay (SET GLOBAL wsrep_desync = ON does the same).
+    Desync {
+        /// The configuration of the node, which runs on this machine; its http.token is needed.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// End what drain or desync has begun.
+    Resume {
+        /// The configuration of the node, which runs on this machine; its http.token is needed.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Make certificates with which the nodes of a cluster know each other: an authority, unless DIR has one, and a certificate
+    /// and a key for each host. The authority's key, ca.key, is needed to make more; keep it where no node is.
+    Cert {
+        /// Hosts, or addresses, of the nodes, as they stand in cluster.members.
+        #[arg(required = true, value_name = "HOST")]
+        hosts: Vec<String>,
+        #[arg(long, value_name = "DIR", default_value = "trireme-certificates")]
+        dir: PathBuf,
+        /// How long they are good.
+        #[arg(long, default_value_t = 3650)]
+        days: u32,
+    },
     /// Run a cluster on this machine to try things on: servers, and a node beside each.
     #[command(args_conflicts_with_subcommands = true)]
     Sandbox {
@@ -96,8 +129,12 @@ pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
         Command::Run { config, log_format } => run(&config, log_format).map(|()| ExitCode::SUCCESS),
+        Command::Drain { config } => drain(&config).map(|()| ExitCode::SUCCESS),
+        Command::Desync { config } => order(&config, Duty::Desynced).map(|_| ExitCode::SUCCESS),
+        Command::Resume { config } => order(&config, Duty::Active).map(|_| ExitCode::SUCCESS),
         Command::Check { config } => check(&config),
-        Command::Status { address, json } => status(&address, json),
+        Command::Status { address, json } => show_status(&address, json),
+        Command::Cert { hosts, dir, days } => cert(&hosts, &dir, days).map(|()| ExitCode::SUCCESS),
         Command::Sandbox { options, action } => sandbox(options, action),
         Command::Completions { shell } => print(&completions(shell)).map(|()| ExitCode::SUCCESS),
         Command::Man { directory } => man(&directory).map(|()| ExitCode::SUCCESS),
@@ -126,7 +163,7 @@ fn run(path: &Path, format: LogFormat) -> anyhow::Result<()> {
         .with(printed.with_filter(filter))
         .with(last_error.clone().with_filter(EnvFilter::new(LOGGED)))
         .init();
-    node::run(config, &last_error)
+    node::run(path, config, &last_error)
 }
 
 fn check(path: &Path) -> anyhow::Result<ExitCode> {
@@ -151,7 +188,30 @@ fn sandbox(options: sandbox::Options, action: Option<SandboxAction>) -> anyhow::
     done.map(|()| ExitCode::SUCCESS)
 }
 
-fn status(address: &str, json: bool) -> anyhow::Result<ExitCode> {
+fn cert(hosts: &[String], directory: &Path, days: u32) -> anyhow::Result<()> {
+    for path in certificates::make(directory, hosts, days)? {
+        print(format!("{}\n", path.display()).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn order(path: &Path, duty: Duty) -> anyhow::Result<Config> {
+    let config = Config::load(path)?;
+    status::order(&config, duty)?;
+    Ok(config)
+}
+
+fn drain(path: &Path) -> anyhow::Result<()> {
+    let config = order(path, Duty::Drained)?;
+    let mut told = None;
+    status::wait_until_drained(&config, |sessions| {
+        if told.replace(sessions) != Some(sessions) {
+            eprintln!("{sessions} sessions left");
+        }
+    })
+}
+
+fn show_status(address: &str, json: bool) -> anyhow::Result<ExitCode> {
     let status = Status::fetch(address)?;
     let shown = if json {
         serde_json::to_string_pretty(&status)?

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod node;
 pub mod sandbox;
+pub mod signals;
 
 pub mod check;
 pub mod frontend;
@@ -20,7 +21,9 @@ pub mod write_set;
 
 pub mod consensus;
 
+pub mod certificates;
 pub mod config;
+pub mod duty;
 pub mod id;
 pub mod metrics;
 pub mod net;

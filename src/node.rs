@@ -1,11 +1,11 @@
 //! The composition root: builds a node from its configuration and runs it until it is told to stop.
 
 use std::{
+    convert::Infallible,
     fs,
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
-    thread,
     time::Duration,
 };
 
@@ -14,20 +14,21 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::{
     runtime::{self, Runtime},
-    signal::unix::{SignalKind, signal},
     sync::watch,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::{
     backend::{self, CaptureFailure, Captures, Schemas},
     config::{Cluster, Config},
     consensus::Engine,
+    duty::{Duty, Orders},
     frontend::{Frontend, Shared},
     metrics::Metrics,
     replicator::{ReplicationFailure, Replicator},
+    signals::Signals,
     status::{self, LastError},
 };
 
@@ -45,31 +46,28 @@ enum End {
 }
 
 /// Runs a node until SIGTERM or SIGINT. Sessions may then end what they have begun, until a second signal or
-/// for as long as the configuration lets them.
+/// for as long as the configuration lets them. `path` is where the configuration is read again upon SIGHUP.
 ///
 /// # Errors
 /// An address cannot be bound, the process id cannot be written, the log cannot be opened or
 /// written, or the node must stop for the sake of the cluster's data.
-pub fn run(config: Config, last_error: &LastError) -> anyhow::Result<()> {
-    let config = Arc::new(config);
+pub fn run(path: &Path, config: Config, last_error: &LastError) -> anyhow::Result<()> {
     allow_open_files();
-    let told = told_to_stop()?;
     let clients = listen(config.listen, "client.listen")?;
     let http = listen(config.http_listen, "http.listen")?;
-    let metrics = Arc::default();
-    let _pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let pid_file = config.pid_file.clone();
+    let lasting = Lasting {
+        signals: Signals::listen(path.to_owned(), config)?,
+        orders: Orders::default(),
+        metrics: Arc::default(),
+        last_error: last_error.clone(),
+    };
+    let _pid_file = pid_file.as_deref().map(PidFile::write).transpose()?;
     loop {
         let (clients, http) = (clients.try_clone()?, http.try_clone()?);
         // All that has been spawned ends with its runtime, whatever it waits for.
         let runtime = new_runtime()?;
-        let end = runtime.block_on(start(
-            &config,
-            told.clone(),
-            clients,
-            http,
-            last_error,
-            &metrics,
-        ))?;
+        let end = runtime.block_on(start(lasting.clone(), clients, http))?;
         drop(runtime);
         match end {
             End::Told => {
@@ -102,33 +100,6 @@ pub fn new_runtime() -> anyhow::Result<Runtime> {
     runtime.context("cannot start the runtime")
 }
 
-/// How often a signal has told the node to stop: counted by a thread that outlives every start.
-fn told_to_stop() -> anyhow::Result<watch::Receiver<usize>> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let (mut terminate, mut interrupt) = {
-        let _context = runtime.enter();
-        (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        )
-    };
-    let (sender, told) = watch::channel(0);
-    thread::spawn(move || {
-        runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-                sender.send_modify(|told| *told += 1);
-            }
-        });
-    });
-    Ok(told)
-}
-
 fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address} ({key}); is a server or another node on that port?")
@@ -137,46 +108,49 @@ fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// What a node keeps when it starts over.
+#[derive(Clone)]
+struct Lasting {
+    signals: Signals,
+    orders: Orders,
+    metrics: Arc<Metrics>,
+    last_error: LastError,
+}
+
 /// Runs a node until it must end or start over.
-async fn start(
-    config: &Arc<Config>,
-    mut told: watch::Receiver<usize>,
-    clients: TcpListener,
-    http: TcpListener,
-    last_error: &LastError,
-    metrics: &Arc<Metrics>,
-) -> anyhow::Result<End> {
+async fn start(lasting: Lasting, clients: TcpListener, http: TcpListener) -> anyhow::Result<End> {
+    let config = lasting.signals.config.borrow().clone();
     let clients = tokio::net::TcpListener::from_std(clients)?;
     let http = tokio::net::TcpListener::from_std(http)?;
-    let leaving = CancellationToken::new();
     let sessions = TaskTracker::new();
     let member = match &config.cluster {
-        Some(cluster) => Some(Member::start(config, cluster, &sessions, metrics).await?),
+        Some(cluster) => Some(Member::start(&config, cluster, &sessions, &lasting).await?),
         None => None,
     };
     let source = Arc::new(status::Source {
         replicator: member.as_ref().map(|member| member.replicator.clone()),
         cluster: member.as_ref().map(Member::log),
-        last_error: last_error.clone(),
-        leaving: leaving.clone(),
-        metrics: metrics.clone(),
+        config: lasting.signals.config.clone(),
+        last_error: lasting.last_error.clone(),
+        orders: lasting.orders.clone(),
+        metrics: lasting.metrics.clone(),
         sessions: sessions.clone(),
-        client_port: config.listen.port(),
     });
     let frontend = Frontend {
-        config: config.clone(),
+        config: lasting.signals.config.clone(),
         shared: member.as_ref().map(|member| member.shared.clone()),
         sessions: sessions.clone(),
-        leaving: leaving.clone(),
+        orders: lasting.orders.clone(),
     };
     tell_service_manager(NotifyState::Ready);
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let end = tokio::select! {
-        () = frontend.serve(clients) => End::Told,
+        never = frontend.serve(clients) => match never {},
         () = status::serve(http, source.clone()) => End::Told,
         never = source.publish() => match never {},
+        never = renew_certificates(member.as_ref(), lasting.signals.config.clone()) => match never {},
         end = ended(member.as_ref()) => end,
-        () = leave(&mut told, config.drain_timeout, &leaving, &sessions) => End::Told,
+        () = leave(lasting, &sessions) => End::Told,
     };
     if let End::StartOver(_) = end {
         sessions.close();
@@ -197,25 +171,22 @@ fn tell_service_manager(state: NotifyState<'_>) {
 }
 
 /// Waits until the node is told to stop, and then for its sessions to end, until it is told again or for as long as
-/// `drain_timeout`.
-async fn leave(
-    told: &mut watch::Receiver<usize>,
-    drain_timeout: Duration,
-    leaving: &CancellationToken,
-    sessions: &TaskTracker,
-) {
+/// `client.drain_timeout_ms`.
+async fn leave(lasting: Lasting, sessions: &TaskTracker) {
+    let Signals { mut stop, config } = lasting.signals;
     // The thread that counts outlives this.
-    let _ = told.wait_for(|told| *told > 0).await;
+    let _ = stop.wait_for(|told| *told > 0).await;
     tell_service_manager(NotifyState::Stopping);
-    leaving.cancel();
+    lasting.orders.give(Duty::Leaving);
     sessions.close();
     info!(
         sessions = sessions.len(),
         "leaving: sessions end with their transactions"
     );
+    let drain_timeout = config.borrow().drain_timeout;
     tokio::select! {
         () = sessions.wait() => {}
-        _ = told.wait_for(|told| *told > 1) => {}
+        _ = stop.wait_for(|told| *told > 1) => {}
         () = sleep(drain_timeout) => {
             warn!(sessions = sessions.len(), "transactions were not ended within client.drain_timeout_ms");
         }
@@ -227,6 +198,26 @@ async fn ended(member: Option<&Member>) -> End {
     match member {
         Some(member) => member.run().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Reads the certificates again whenever the configuration was.
+async fn renew_certificates(
+    member: Option<&Member>,
+    mut config: watch::Receiver<Arc<Config>>,
+) -> Infallible {
+    config.mark_unchanged();
+    loop {
+        // The thread that sends outlives this.
+        let _ = config.changed().await;
+        let Some(member) = member else { continue };
+        if let Err(error) = member.replicator.log.security.reload() {
+            let error = format!("{error:#}");
+            warn!(
+                error,
+                "the node's certificates were not read again: those that it has count"
+            );
+        }
     }
 }
 
@@ -242,7 +233,9 @@ impl Member {
         config: &Config,
         cluster: &Cluster,
         sessions: &TaskTracker,
-        metrics: &Arc<Metrics>,
+        Lasting {
+            metrics, orders, ..
+        }: &Lasting,
     ) -> anyhow::Result<Self> {
         let server = &config.server;
         let fresh = rand::random::<u64>().into();
@@ -258,6 +251,7 @@ impl Member {
             replicator.clone(),
             server.clone(),
             cluster.clone(),
+            orders.clone(),
             sessions.clone(),
             config.listen.port(),
         ));

@@ -2,7 +2,7 @@
 # The promise: HAProxy comes to a node by every way it has: checks over HTTP and as a MySQL client, PROXY headers of both
 # versions, after which node and server know where the client is.
 . "$(dirname "$0")/../lib.sh"
-port=28280 haproxy=28300
+haproxy=$((port + 20))
 build
 install mariadb-server haproxy python3-pymysql
 # The log tells of every session, with where its client is.

@@ -2,7 +2,6 @@
 # The promise: no server changes alone. What cannot be replicated is refused, and what somebody has committed
 # behind a node's back is noticed.
 . "$(dirname "$0")/../lib.sh"
-port=25080
 build
 install mariadb-server mariadb-client python3-pymysql
 

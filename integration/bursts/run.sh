@@ -2,7 +2,6 @@
 # The promise: whatever is written, to tables of whatever kind, on three nodes at once, all servers have the same rows.
 # BURSTS=200 is the long campaign; SEED=N gives the clients the same statements again.
 . "$(dirname "$0")/../lib.sh"
-port=25480
 build
 install mariadb-server mariadb-client python3-pymysql
 

@@ -2,7 +2,6 @@
 # The promise: what a node captures of a transaction before it commits is what the server's own tool shows
 # of it in the binlog, byte for byte, for every kind of write.
 . "$(dirname "$0")/../lib.sh"
-port=24080
 build
 (cd "$ROOT" && cargo build --locked --quiet --examples)
 install mariadb-server mariadb-client python3-pymysql

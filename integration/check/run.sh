@@ -2,7 +2,7 @@
 # The promise: `trireme check` names everything of a server that is not as a node needs it, with the line that mends it, changes
 # nothing, and what it says does mend it.
 . "$(dirname "$0")/../lib.sh"
-port=29280 server_port=29581
+server_port=$((port + 301))
 build
 install mariadb-server mariadb-client
 

@@ -2,7 +2,6 @@
 # The promise: what commits on one of three nodes is on all of them, and of two transactions that conflict
 # the first to commit wins.
 . "$(dirname "$0")/../lib.sh"
-port=24180
 build
 install mariadb-server mariadb-client python3-pymysql
 

@@ -3,7 +3,6 @@
 # all at once, though the servers write their own logs only once in a second; and the cluster serves again by itself.
 # ROUNDS=10 for the long campaign.
 . "$(dirname "$0")/../lib.sh"
-port=24880
 build
 install mariadb-server mariadb-client python3-pymysql
 

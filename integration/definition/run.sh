@@ -2,8 +2,6 @@
 # The promise: what is defined on one node, tables and accounts alike, is defined on all of them, in one order with
 # everything that commits, through crashes too. PHASES=all CRASHES=80 LOST=frozen,alone is the long campaign.
 . "$(dirname "$0")/../lib.sh"
-# Far from the ports of the other promises: it runs beside them.
-port=26080
 build
 install mariadb-server mariadb-client python3-pymysql
 

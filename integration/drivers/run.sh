@@ -3,9 +3,9 @@
 . "$(dirname "$0")/../lib.sh"
 install mariadb-server mariadb-client python3 python3-pymysql
 build
-node=23301
+node=$((port + 1))
 
-start_sandbox 23300 --nodes 1 --server 'mariadbd --local-infile=1 --max-allowed-packet=64M --max-connections=500'
+start_sandbox $port --nodes 1 --server 'mariadbd --local-infile=1 --max-allowed-packet=64M --max-connections=500'
 sql $node "CREATE DATABASE drivers; CREATE USER app@'%' IDENTIFIED BY 'secret'; GRANT ALL ON \`drivers%\`.* TO app@'%'"
 
 say "the mariadb client"

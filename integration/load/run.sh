@@ -2,7 +2,6 @@
 # The promise: sysbench on three nodes at once meets no error but deadlocks, and leaves the servers equal.
 # Prints how fast that is beside one plain server whose commits are as durable.
 . "$(dirname "$0")/../lib.sh"
-port=24880
 build
 install mariadb-server mariadb-client python3-pymysql sysbench
 

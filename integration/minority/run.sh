@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The promise: without a majority clients are told so at once, and go on when it is back.
 . "$(dirname "$0")/../lib.sh"
-port=24780
 build
 install mariadb-server mariadb-client python3-pymysql
 

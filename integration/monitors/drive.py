@@ -10,7 +10,7 @@ import urllib.request
 import pymysql
 from pymysql.constants import CLIENT
 
-from cluster import NODES, PORT, at_once, define, expect_equal, expect_positions, kill, node, position, run, server
+from cluster import NODES, PORT, at_once, define, expect_equal, expect_positions, health, kill, node, position, run, server
 
 PART = sys.argv[2]
 STATUS = "performance_schema.global_status"
@@ -138,6 +138,24 @@ def queries():
             expect("rows", len(cursor.fetchall()) > 300, True)
 
 
+def desync():
+    """An administrator, and nobody else, takes a node out of its balancers, and puts it back."""
+    with node(1, autocommit=True) as admin:
+        run(admin, "CREATE USER IF NOT EXISTS plain@'%'")
+        with pymysql.connect(host="127.0.0.1", port=PORT + 1, user="plain") as plain:
+            expect("who may not", error_of(plain, "SET GLOBAL wsrep_desync = ON"), 1227)
+        expect("as a session's", error_of(admin, "SET wsrep_desync = ON"), 1231)
+        expect("no switch", error_of(admin, "SET GLOBAL wsrep_desync = 2"), 1231)
+        expect("health", health(1)[0], 200)
+        for switch, state, code in ("ON", "2", 404), ("OFF", "4", 200):
+            run(admin, f"SET GLOBAL wsrep_desync = {switch}")
+            expect("state", shown(admin, "SHOW STATUS LIKE 'wsrep_local_state'"), {"wsrep_local_state": state})
+            expect("variable", run(admin, "SELECT @@wsrep_desync"), ((int(switch == "ON"),),))
+            expect("health", health(1)[0], code)
+            with node(1) as other:
+                run(other, "SELECT 1")
+
+
 def load():
     """Changes a table until the file that says so is gone."""
     running = os.path.join(sys.argv[3], "loaded")
@@ -249,4 +267,4 @@ def alone():
             time.sleep(0.1)
 
 
-{"queries": queries, "load": load, "changed": changed, "counts": counts, "alone": alone}[PART]()
+{"queries": queries, "desync": desync, "load": load, "changed": changed, "counts": counts, "alone": alone}[PART]()

@@ -2,7 +2,7 @@
 # The promise: what people run against Galera runs against a node unchanged: clustercheck, the monitors of ProxySQL, MaxScale
 # and Percona's operator, mysqld_exporter, pt-online-schema-change; and Prometheus reads what a node counts.
 . "$(dirname "$0")/../lib.sh"
-port=28880 exporter=28990 prometheus=28991
+exporter=$((port + 50)) prometheus=$((port + 51))
 build
 install mariadb-server mariadb-client python3-pymysql curl prometheus prometheus-mysqld-exporter percona-toolkit
 export TRIREME_LOG=info,openraft=error,raft_log=warn,chunked_wal=warn
@@ -35,6 +35,7 @@ promise() {
 
   say "$server: the queries of monitors"
   drive $port queries
+  drive $port desync
 
   say "$server: mysqld_exporter"
   DATA_SOURCE_NAME="root@(127.0.0.1:$((port + 1)))/" prometheus-mysqld-exporter --web.listen-address=127.0.0.1:$exporter \

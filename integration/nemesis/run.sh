@@ -2,7 +2,6 @@
 # The promise: whatever happens to nodes, servers, disks and the network between them, what a client was told is true,
 # and the servers have the same rows in the end. SECONDS_OF_FAULTS=300 is the long campaign; SEED=N gives the same faults.
 . "$(dirname "$0")/../lib.sh"
-port=26480
 build
 install mariadb-server mariadb-client python3-pymysql iproute2
 adya=$(dirname "$TRIREME")/../adya

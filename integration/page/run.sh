@@ -2,7 +2,7 @@
 # The promise: the page that every node serves shows, in a real browser and while it happens, what its cluster is doing: a node
 # that is killed and comes back, commits, conflicts and what they are about, errors. SCREENSHOTS=yes renews docs/page*.png.
 . "$(dirname "$0")/../lib.sh"
-port=29080 driver=29190
+driver=$((port + 50))
 build
 install mariadb-server python3-pymysql chromium chromium-driver fonts-dejavu-core
 export TRIREME_LOG=info,openraft=error,raft_log=warn,chunked_wal=warn

@@ -2,7 +2,6 @@
 # The promise: no client of a node keeps what the others have committed from it, whatever locks it holds,
 # and who loses a transaction to it is told so.
 . "$(dirname "$0")/../lib.sh"
-port=24580
 build
 install mariadb-server mariadb-client python3-pymysql
 

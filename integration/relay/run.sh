@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 install mariadb-server mariadb-client
 build
-node=23301 server=23601
+node=$((port + 1)) server=$((port + 301))
 
 # killed PORT: what a client hears whose write is killed on the server.
 killed() {
@@ -22,7 +22,7 @@ promise() {
   local error got expected pid
   say "on $1"
   shift
-  start_sandbox 23300 --nodes 1 "$@"
+  start_sandbox $port --nodes 1 "$@"
   say "no server: the client is told, and told what to do"
   pid=$(cat "$BOX/node1/server.pid")
   kill "$pid"
@@ -30,7 +30,7 @@ promise() {
   error=$(sql $node 'SELECT 1' 2>&1) && fail "a client was served without a server"
   grep -q "1047.*cannot reach its server at 127.0.0.1:$server.*start the server" <<<"$error" || fail "got: $error"
 
-  start_sandbox 23300 --nodes 1 "$@"
+  start_sandbox $port --nodes 1 "$@"
   say "with a server: the same node serves"
   got=$(sql $node "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY, b TEXT);
     INSERT INTO d.t VALUES (1,'one'),(2,'two'); BEGIN; DELETE FROM d.t; ROLLBACK; SELECT * FROM d.t; SELECT @@port")

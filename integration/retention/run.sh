@@ -2,7 +2,6 @@
 # The promise: the log takes no more room than it is given, whatever the clients write; nodes start from what is left of it;
 # and one that was away for longer says so, and comes back with a copy of another's data.
 . "$(dirname "$0")/../lib.sh"
-port=27480
 build
 install mariadb-server mariadb-client python3-pymysql
 

@@ -2,7 +2,7 @@
 # The promise: `trireme sandbox` starts a cluster whose nodes tell the same, whose processes can be
 # killed and started again one by one, and stops it without a trace of a process.
 . "$(dirname "$0")/../lib.sh"
-port=24060 peers=24261 log=$BOX/node1/trireme.log
+peers=$((port + 201)) log=$BOX/node1/trireme.log
 build
 install mariadb-server mariadb-client curl haproxy
 

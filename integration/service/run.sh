@@ -6,7 +6,7 @@ build
 install systemd man-db
 
 say "what it tells systemd, and its log as JSON"
-/usr/bin/python3 "$(dirname "$0")/notify.py" "$TRIREME" "$SCRATCH" 28680
+/usr/bin/python3 "$(dirname "$0")/notify.py" "$TRIREME" "$SCRATCH" $port
 
 say "its unit"
 sed "s,/usr/bin/trireme,$TRIREME,; s,^User=.*,User=root," "$ROOT/packaging/trireme.service" >"$SCRATCH/trireme.service"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The promise: a server that does not keep up, or hangs, costs only its own node's clients time, and no new ones come to it.
 . "$(dirname "$0")/../lib.sh"
-port=27880
 build
 install mariadb-server mariadb-client python3-pymysql haproxy
 

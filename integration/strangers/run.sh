@@ -2,7 +2,6 @@
 # The promise: whatever comes in on a node's ports, the node goes on, its clients notice nothing, and it needs no more
 # memory than it has for those who belong there. SEED=N sends the same again.
 . "$(dirname "$0")/../lib.sh"
-port=25880
 build
 install mariadb-server mariadb-client python3-pymysql
 

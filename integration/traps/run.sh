@@ -2,7 +2,6 @@
 # The promise: what a cluster of stock servers stumbles over, it does not stumble over here. Beside these, the other
 # promises have traps of their own; ARCHITECTURE.md names the test of each.
 . "$(dirname "$0")/../lib.sh"
-port=27080
 other=$SCRATCH/other
 build
 install mariadb-server mariadb-client python3-pymysql

@@ -15,7 +15,7 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use raw::{Raw, RawClient, RawCluster, RawServer, Text};
+use raw::{Raw, RawClient, RawCluster, RawServer, RawTls, Text};
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -31,6 +31,8 @@ pub struct Config {
     pub server: Server,
     /// Where the node tells its status over HTTP.
     pub http_listen: SocketAddr,
+    /// With what an operator's orders over HTTP come; none if none are taken.
+    pub token: Option<Password>,
     /// Where the node writes its process id.
     pub pid_file: Option<PathBuf>,
     /// The cluster that this node is a member of; none for a node that stands alone.
@@ -50,14 +52,14 @@ pub struct Server {
     pub password: Password,
 }
 
-/// A password, which is not shown.
+/// A password or another secret, which is not shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "Text")]
 pub struct Password(pub String);
 
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(a password)")
+        f.write_str("(a secret)")
     }
 }
 
@@ -72,6 +74,10 @@ pub struct Cluster {
     pub members: Vec<String>,
     /// Where this node listens to the others.
     pub listen: SocketAddr,
+    /// From where they may connect; from anywhere if this is empty.
+    pub allow_from: Vec<IpNet>,
+    /// How they know each other; none if whoever reaches them is trusted.
+    pub tls: Option<Tls>,
     /// Where it keeps its copy of the log.
     pub directory: PathBuf,
     /// How much of the log it keeps for nodes that are away, in bytes.
@@ -81,6 +87,17 @@ pub struct Cluster {
     pub backdoor_commits: BackdoorPolicy,
     /// Whether each node's `AUTO_INCREMENT` columns have values of their own.
     pub auto_increment_by_node: bool,
+}
+
+/// Files of certificates, which `trireme cert` makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Of the authority that has signed the certificates of all nodes.
+    pub ca: PathBuf,
+    /// Of this node, for the host in its own address.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// The values that a server gives `AUTO_INCREMENT` columns: `offset`, `offset + increment`, and so on.
@@ -118,6 +135,11 @@ pub enum ConfigError {
     },
     #[error("{0} is missing")]
     Missing(&'static str),
+    #[error(
+        "cluster.listen = \"{0}\", where others can come: add [cluster.tls] with certificates that `trireme cert` makes, \
+         or, where only the nodes can reach that port, cluster.allow_plain = true"
+    )]
+    Plain(SocketAddr),
 }
 
 impl Config {
@@ -145,16 +167,37 @@ impl Config {
             proxy_protocol_from,
             drain_timeout_ms,
         } = client;
-        let balancers = proxy_protocol_from.into_iter().map(network);
+        let key = "client.proxy_protocol_from";
         Ok(Self {
             listen: socket_address("client.listen", listen)?,
-            balancers: balancers.collect::<Result<_, _>>()?,
+            balancers: networks(key, proxy_protocol_from)?,
             drain_timeout: Duration::from_millis(drain_timeout_ms),
             server: Server::check(server)?,
             http_listen: socket_address("http.listen", http.listen)?,
+            token: Some(http.token).filter(|Password(token)| !token.is_empty()),
             pid_file: pid_file.map(|Text(path)| path.into()),
             cluster: cluster.map(Cluster::check).transpose()?,
         })
+    }
+
+    /// This configuration with what another one says of what can change while a node runs, and the sections in which it
+    /// says what cannot.
+    pub fn reloaded(&self, other: Self) -> (Self, Vec<&'static str>) {
+        let reloaded = Self {
+            balancers: other.balancers.clone(),
+            drain_timeout: other.drain_timeout,
+            token: other.token.clone(),
+            ..self.clone()
+        };
+        let differs = [
+            ("client", reloaded.listen != other.listen),
+            ("server", reloaded.server != other.server),
+            ("http", reloaded.http_listen != other.http_listen),
+            ("pid_file", reloaded.pid_file != other.pid_file),
+            ("cluster", reloaded.cluster != other.cluster),
+        ];
+        let unchanged = differs.into_iter().filter(|(_, differs)| *differs);
+        (reloaded, unchanged.map(|(section, _)| section).collect())
     }
 
     /// Whether a PROXY header that comes from `address` counts.
@@ -197,6 +240,9 @@ impl Cluster {
             address,
             members,
             listen,
+            allow_from,
+            allow_plain,
+            tls,
             directory: Text(directory),
             log_retention_mb,
             reads_without_majority,
@@ -225,11 +271,31 @@ impl Cluster {
             let key = "cluster.log_retention_mb";
             return Err(invalid(key, "0", "expected at least 1"));
         }
+        let listen = socket_address("cluster.listen", listen)?;
+        if tls.is_none() && !allow_plain && !listen.ip().is_loopback() {
+            return Err(ConfigError::Plain(listen));
+        }
+        let tls = tls.map(
+            |RawTls {
+                 ca,
+                 certificate,
+                 key,
+             }| {
+                let [ca, certificate, key] = [ca, certificate, key].map(|Text(path)| path.into());
+                Tls {
+                    ca,
+                    certificate,
+                    key,
+                }
+            },
+        );
         Ok(Self {
             name,
             address,
             members,
-            listen: socket_address("cluster.listen", listen)?,
+            listen,
+            allow_from: networks("cluster.allow_from", allow_from)?,
+            tls,
             directory: directory.into(),
             log_retention: u64::from(log_retention_mb) << 20,
             reads_without_majority,
@@ -259,12 +325,22 @@ fn socket_address(key: &'static str, Text(value): Text) -> Result<SocketAddr, Co
     value.parse().map_err(|_| invalid(key, &value, reason))
 }
 
-fn network(Text(value): Text) -> Result<IpNet, ConfigError> {
-    let address = value.parse::<IpAddr>().map(IpNet::from);
-    address.or_else(|_| value.parse()).map_err(|_| {
-        let reason = "expected addresses or networks, such as \"10.0.0.5\" or \"10.0.0.0/24\"";
-        invalid("client.proxy_protocol_from", &value, reason)
-    })
+fn networks(key: &'static str, written: Vec<Text>) -> Result<Vec<IpNet>, ConfigError> {
+    let networks = written.into_iter().map(|Text(value)| {
+        let address = value.parse::<IpAddr>().map(IpNet::from);
+        address.or_else(|_| value.parse()).map_err(|_| {
+            let reason = "expected addresses or networks, such as \"10.0.0.5\" or \"10.0.0.0/24\"";
+            invalid(key, &value, reason)
+        })
+    });
+    networks.collect()
+}
+
+/// The host in a `host:port`, an address of IP's version 6 without its brackets.
+pub fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inner.unwrap_or(host)
 }
 
 fn invalid(key: &'static str, value: &str, reason: &'static str) -> ConfigError {
@@ -289,10 +365,12 @@ mod tests {
 
     #[test]
     fn the_example_states_the_defaults() {
-        let needed =
-            "[cluster]\naddress = 'db1:4567'\nmembers = ['db1:4567', 'db2:4567', 'db3:4567']";
+        let needed = "[cluster]\naddress = 'db1:4567'\nmembers = ['db1:4567', 'db2:4567', 'db3:4567']\nallow_plain = true";
+        let error = Config::parse(EXAMPLE).unwrap_err();
+        assert!(matches!(error, ConfigError::Plain(_)), "{error}");
+        let example = EXAMPLE.replace("allow_plain = false", "allow_plain = true");
         assert_eq!(
-            Config::parse(EXAMPLE).unwrap(),
+            Config::parse(&example).unwrap(),
             Config::parse(needed).unwrap(),
             "config.example.toml and the defaults differ"
         );
@@ -310,7 +388,10 @@ mod tests {
             "password",
             "name",
             "members",
+            "allow_from",
+            "allow_plain",
             "directory",
+            "token",
             "log_retention_mb",
             "reads_without_majority",
             "backdoor_commits",
@@ -324,6 +405,25 @@ mod tests {
     }
 
     #[test]
+    fn some_of_it_can_change_while_a_node_runs() {
+        let config = |text| Config::parse(text).unwrap();
+        let present = config("client.drain_timeout_ms = 1\n[server]\naddress = 'a:1'");
+        let other = "client.drain_timeout_ms = 2\nclient.proxy_protocol_from = ['10.0.0.1']\nhttp.token = 't'";
+        let (reloaded, unchanged) = present.reloaded(config(other));
+        assert_eq!(
+            reloaded,
+            config(&format!("{other}\nserver.address = 'a:1'"))
+        );
+        assert_eq!(unchanged, ["server"]);
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let config = Config::parse("http.token = 'abc'\nserver.password = 'abc'").unwrap();
+        assert!(!format!("{config:?}").contains("abc"));
+    }
+
+    #[test]
     fn each_member_has_values_of_its_own_however_they_are_written_down() {
         for (text, expected) in [
             ("members = ['a:1', 'b:1', 'c:1']", Some((3, 2))),
@@ -331,7 +431,9 @@ mod tests {
             ("members = ['b:1']", Some((1, 1))),
             ("members = ['b:1']\nauto_increment_by_node = false", None),
         ] {
-            let config = Config::parse(&format!("[cluster]\naddress = 'b:1'\n{text}"));
+            let config = Config::parse(&format!(
+                "[cluster]\nallow_plain = true\naddress = 'b:1'\n{text}"
+            ));
             let expected = expected.map(|(increment, offset)| AutoIncrement { increment, offset });
             assert_eq!(
                 config.unwrap().cluster.unwrap().auto_increment(),
@@ -348,6 +450,7 @@ mod tests {
             server.user = '${CARGO_PKG_NAME}'
             server.password = 'a\$b${NO_SUCH_VARIABLE:c}'
             [cluster]
+            allow_plain = true
             address = '$CARGO_PKG_NAME:1'
             members = ['${CARGO_PKG_NAME}:1', 'b:1']
         ";
@@ -357,6 +460,36 @@ mod tests {
         let cluster = config.cluster.unwrap();
         assert_eq!(cluster.address, "trireme:1");
         assert_eq!(cluster.members, ["trireme:1", "b:1"]);
+    }
+
+    #[test]
+    fn what_is_not_encrypted_is_asked_for() {
+        let tls = "[cluster.tls]\nca = 'a'\ncertificate = 'c'\nkey = 'k'";
+        for (text, expected) in [
+            ("listen = '127.0.0.1:1'", true),
+            ("listen = '[::1]:1'", true),
+            ("listen = '10.0.0.1:1'", false),
+            ("", false),
+            ("allow_plain = true", true),
+            (tls, true),
+        ] {
+            let text = format!("[cluster]\naddress = 'a:1'\nmembers = ['a:1']\n{text}");
+            match Config::parse(&text) {
+                Err(ConfigError::Plain(_)) => assert!(!expected, "{text}"),
+                other => assert!(expected, "{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for (address, expected) in [
+            ("db1:4567", "db1"),
+            ("[::1]:1", "::1"),
+            ("10.0.0.1:1", "10.0.0.1"),
+        ] {
+            assert_eq!(host(address), expected);
+        }
     }
 
     #[test]
@@ -418,6 +551,14 @@ mod tests {
             (
                 "[cluster]\naddress = 'a:1'\nmembers = ['a:1']\nlisten = 'a:1'",
                 "cluster.listen",
+            ),
+            (
+                "[cluster]\naddress = 'a:1'\nmembers = ['a:1']\nallow_plain = true\nallow_from = ['b']",
+                "cluster.allow_from",
+            ),
+            (
+                "[cluster]\naddress = 'a:1'\nmembers = ['a:1']\ntls.ca = 'ca.pem'",
+                "missing field `certificate`",
             ),
             (
                 "[cluster]\naddress = 'a:1'\nmembers = ['a:1']\nbackdoor_commits = 'ignored'",

@@ -66,6 +66,7 @@ pub(super) struct RawServer {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawHttp {
     pub(super) listen: Text,
+    pub(super) token: Password,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,11 +76,22 @@ pub(super) struct RawCluster {
     pub(super) address: Option<Text>,
     pub(super) members: Vec<Text>,
     pub(super) listen: Text,
+    pub(super) allow_from: Vec<Text>,
+    pub(super) allow_plain: bool,
+    pub(super) tls: Option<RawTls>,
     pub(super) directory: Text,
     pub(super) log_retention_mb: u32,
     pub(super) reads_without_majority: bool,
     pub(super) backdoor_commits: BackdoorPolicy,
     pub(super) auto_increment_by_node: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) ca: Text,
+    pub(super) certificate: Text,
+    pub(super) key: Text,
 }
 
 impl Default for RawCluster {
@@ -89,6 +101,9 @@ impl Default for RawCluster {
             address: None,
             members: Vec::new(),
             listen: "0.0.0.0:4567".into(),
+            allow_from: Vec::new(),
+            allow_plain: false,
+            tls: None,
             directory: "/var/lib/trireme".into(),
             log_retention_mb: 1024,
             reads_without_majority: false,
@@ -123,6 +138,7 @@ impl Default for RawHttp {
     fn default() -> Self {
         Self {
             listen: "0.0.0.0:9200".into(),
+            token: Password(String::new()),
         }
     }
 }

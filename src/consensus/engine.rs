@@ -21,6 +21,7 @@ use super::{
     store::{LogStore, record::Identity},
     transport::{
         network::Peers,
+        security::Security,
         server::{READ_LIMIT, Server},
     },
 };
@@ -43,6 +44,8 @@ pub enum StartError {
         listen: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot use this node's certificates: {0:#}")]
+    Certificates(anyhow::Error),
     #[error("the engine does not start: {0}")]
     Engine(String),
 }
@@ -59,6 +62,8 @@ pub struct Engine {
     proposer: Proposer,
     reports: Reports,
     has_majority: watch::Receiver<bool>,
+    /// Of its connections to other members.
+    pub security: Security,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -81,9 +86,12 @@ impl Engine {
             mut members,
             directory,
             log_retention,
+            tls,
+            allow_from,
             ..
         } = cluster;
         members.sort();
+        let security = Security::new(tls.as_ref(), &members).map_err(StartError::Certificates)?;
         let opened = LogStore::open(&directory, fresh, step as usize, metrics).await;
         let (store, identity) = opened.map_err(|source| StartError::Log { directory, source })?;
         let Identity { node, incarnation } = identity;
@@ -92,7 +100,7 @@ impl Engine {
         let listener = listener.map_err(|source| StartError::Listen { listen, source })?;
 
         let name: Arc<str> = name.into();
-        let peers = Peers::new(name.clone(), node);
+        let peers = Peers::new(name.clone(), node, security.clone());
         let (delivered, deliveries) = mpsc::unbounded_channel();
         let own = Own {
             identity,
@@ -103,16 +111,8 @@ impl Engine {
             step,
         };
         let state = StateMachine::new(own, store.clone(), retention);
-        let raft = Raft::new(
-            node,
-            engine_config(&name)?,
-            peers.clone(),
-            store.clone(),
-            state.clone(),
-        );
-        let raft = raft
-            .await
-            .map_err(|error| StartError::Engine(error.to_string()))?;
+        let engine = (store.clone(), state.clone());
+        let raft = start_raft(node, &name, peers.clone(), engine).await?;
         let route = Route::new(raft.clone(), peers.clone());
         let proposer = Proposer::start(identity, route.clone(), deliveries);
 
@@ -121,6 +121,8 @@ impl Engine {
             cluster: name,
             node,
             members: members.clone(),
+            allowed: allow_from,
+            security: security.clone(),
             raft: raft.clone(),
             reports: reports.clone(),
         };
@@ -141,6 +143,7 @@ impl Engine {
             proposer,
             reports,
             has_majority,
+            security,
             tasks: Mutex::new(tasks),
         })
     }
@@ -238,6 +241,17 @@ async fn report_leaders(mut route: Route) {
         }
         route.changed().await;
     }
+}
+
+async fn start_raft(
+    node: NodeId,
+    name: &str,
+    peers: Peers,
+    (store, state): (LogStore, StateMachine),
+) -> Result<Raft, StartError> {
+    let raft = Raft::new(node, engine_config(name)?, peers, store, state);
+    let raft = raft.await;
+    raft.map_err(|error| StartError::Engine(error.to_string()))
 }
 
 fn engine_config(cluster: &str) -> Result<Arc<openraft::Config>, StartError> {

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{
     Raft,
     transport::{
-        link::{call_once, dial},
+        link::call_once,
         message::{Lane, Reply, Request},
         network::Peers,
     },
@@ -77,7 +77,9 @@ async fn ask_all(
 
 async fn ask(peers: &Peers, member: &str, members: &[String]) -> Result<NodeId, String> {
     let unreachable = |error: io::Error| format!("{member} does not answer: {error}");
-    let (id, mut frames) = dial(member, &peers.hello(None, Lane::Control))
+    let (id, mut frames) = peers
+        .dial(member, None, Lane::Control)
+        .open()
         .await
         .map_err(unreachable)?;
     match call_once(&mut frames, Request::Probe)

@@ -29,6 +29,7 @@ pub use engine::{Engine, StartError};
 pub use fuzzing::{decode_frames, decode_stored};
 use state_machine::StateMachine;
 pub use store::Extent;
+pub use transport::security::Security;
 pub use types::Member;
 use types::TypeConfig;
 

@@ -2,6 +2,7 @@
 
 use std::iter;
 
+use tracing::info;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -11,7 +12,9 @@ use super::{
 };
 use crate::{
     backend::Row,
+    config::host,
     consensus::{ReplicatedLog, View},
+    duty::Duty,
     metrics::{CommitOutcome, Metrics},
     protocol::errno,
     replicator::MAX_ENTRY_BYTES,
@@ -33,7 +36,7 @@ enum State {
     Initialized = 0,
     /// Not ready for clients.
     Joining = 1,
-    /// Behind the others.
+    /// Behind the others, or allowed to be.
     Desynced = 2,
     Synced = 4,
 }
@@ -55,11 +58,6 @@ fn text(text: impl Into<String>) -> Value {
 
 fn number(number: impl ToString) -> Value {
     Value::Number(number.to_string())
-}
-
-/// The host in a `host:port`.
-fn host(address: &str) -> &str {
-    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 /// A UUID for something that has another name: the same wherever that has.
@@ -93,11 +91,15 @@ impl Shared {
             State::Initialized
         } else if self.problem().or_else(|| captures.silence()).is_some() {
             State::Joining
-        } else if self.replicator.lag().is_some() {
+        } else if self.is_desynced() || self.replicator.lag().is_some() {
             State::Desynced
         } else {
             State::Synced
         }
+    }
+
+    fn is_desynced(&self) -> bool {
+        self.orders.duty() == Duty::Desynced
     }
 
     /// The cluster's UUID: what all nodes know of it from its first day on.
@@ -142,7 +144,7 @@ impl Shared {
                 text(self.incoming_addresses(view)),
             ),
             ("wsrep_cluster_weight", number(size)),
-            ("wsrep_desync_count", number(0)),
+            ("wsrep_desync_count", number(u8::from(self.is_desynced()))),
             ("wsrep_evs_delayed", text("")),
             ("wsrep_evs_evict_list", text("")),
             ("wsrep_evs_repl_latency", text("0/0/0/0/0")),
@@ -268,6 +270,11 @@ impl Shared {
         let cluster = &self.cluster;
         let host = host(&cluster.address);
         let retained = cluster.log_retention >> 20;
+        let maintenance = match self.orders.duty() {
+            Duty::Active | Duty::Desynced => "DISABLED",
+            Duty::Drained => "MAINTENANCE",
+            Duty::Leaving => "SHUTDOWN",
+        };
         let position = format!("{}:{}", self.cluster_uuid(view), self.replicator.seen());
         vec![
             (
@@ -286,7 +293,7 @@ impl Shared {
                 text(cluster.directory.display().to_string()),
             ),
             ("wsrep_debug", text("NONE")),
-            ("wsrep_desync", Value::Switch(false)),
+            ("wsrep_desync", Value::Switch(self.is_desynced())),
             (
                 "wsrep_dirty_reads",
                 Value::Switch(cluster.reads_without_majority),
@@ -322,7 +329,7 @@ impl Shared {
             ("wsrep_sync_wait", number(0)),
             ("wsrep_trx_fragment_size", number(0)),
             ("wsrep_trx_fragment_unit", text("bytes")),
-            ("pxc_maint_mode", text("DISABLED")),
+            ("pxc_maint_mode", text(maintenance)),
         ]
     }
 }
@@ -354,6 +361,38 @@ pub(super) async fn show(
 fn name_of(packet: &[u8]) -> Option<String> {
     let row = Row::decode(&packet.to_vec().into(), 2)?;
     row.text(0).map(str::to_owned)
+}
+
+/// An assignment that only administrators may make, and that changes nothing.
+const ADMINISTRATORS_ONLY: &str = "SET GLOBAL sort_buffer_size = @@GLOBAL.sort_buffer_size";
+
+impl Shared {
+    /// Answers `SET GLOBAL wsrep_desync`.
+    pub(super) async fn desync(
+        &self,
+        session: &mut Session,
+        value: &str,
+    ) -> Result<Answer, SessionError> {
+        let duty = match value {
+            "on" | "1" | "true" => Duty::Desynced,
+            "off" | "0" | "false" => Duty::Active,
+            _ => {
+                let reason =
+                    format!("Variable 'wsrep_desync' can't be set to the value of '{value}'");
+                return Ok(Answer::refusal(errno::WRONG_VALUE_FOR_VARIABLE, reason));
+            }
+        };
+        let [answer] = session.run_own([ADMINISTRATORS_ONLY.to_owned()]).await?;
+        if !answer.is_error() {
+            let present = self.orders.duty();
+            if !present.is_open() || !self.orders.give(duty) {
+                let reason = present.problem().unwrap_or("leaving");
+                return Ok(Answer::refusal(errno::WRONG_VALUE_FOR_VARIABLE, reason));
+            }
+            info!(?duty, "an operator's order");
+        }
+        Ok(answer)
+    }
 }
 
 /// Answers the assignment of a value to a variable of the node: it can only be what it is. None if it has no such variable.

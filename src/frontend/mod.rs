@@ -12,45 +12,75 @@ mod shared;
 mod statement;
 mod transaction;
 
-use std::{future, sync::Arc};
+use std::{convert::Infallible, future::pending, io, sync::Arc};
 
-use rustix::net::{Shutdown, shutdown};
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, debug, field, info_span};
+use rustix::{
+    io::Errno,
+    net::{Shutdown, listen, shutdown},
+};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, error, field, info_span, warn};
 
 pub use shared::Shared;
 
-use crate::{config::Config, net::accept};
+use crate::{config::Config, duty::Orders, net::accept};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// What serves a node's clients.
 pub struct Frontend {
-    pub config: Arc<Config>,
+    pub config: watch::Receiver<Arc<Config>>,
     /// What the sessions of a node in a cluster share.
     pub shared: Option<Arc<Shared>>,
     /// All sessions are among these.
     pub sessions: TaskTracker,
-    /// When the node is leaving nobody is let in any more, and each session ends when it is in no transaction.
-    pub leaving: CancellationToken,
+    /// While they let nobody in, each session ends when it is in no transaction.
+    pub orders: Orders,
 }
 
 impl Frontend {
     /// Serves clients for as long as it is polled; dropping the future stops accepting.
-    pub async fn serve(self, listener: TcpListener) {
+    pub async fn serve(self, mut listener: TcpListener) -> Infallible {
         let frontend = Arc::new(self);
         loop {
-            let (client, address) = tokio::select! {
-                accepted = accept(&listener, "a client's") => accepted,
-                () = frontend.leaving.cancelled() => break,
+            tokio::select! {
+                biased;
+                () = frontend.orders.until_open(false) => {}
+                never = frontend.accept(&listener) => match never {},
+            }
+            // The port has other owners in this process; this closes it for all. A balancer tries another node then.
+            if let Err(error) = shutdown(&listener, Shutdown::Both)
+                // It has been before the node started over.
+                && error != Errno::NOTCONN
+            {
+                warn!(%error, "cannot close the port for clients");
+            }
+            frontend.orders.until_open(true).await;
+            listener = match reopen(listener) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    error!(%error, "cannot open the port for clients again; start the node again");
+                    return pending().await;
+                }
             };
-            let span = info_span!("session", client = %address, proxied_for = field::Empty);
-            let session = session::serve(client, address, frontend.clone());
-            frontend.sessions.spawn(session.instrument(span));
         }
-        // The port has other owners in this process; this closes it for all. A balancer tries another node then.
-        if let Err(error) = shutdown(&listener, Shutdown::Both) {
-            debug!(%error, "cannot close the port for clients");
-        }
-        future::pending().await
     }
+
+    async fn accept(self: &Arc<Self>, listener: &TcpListener) -> Infallible {
+        loop {
+            let (client, address) = accept(listener, "a client's").await;
+            let span = info_span!("session", client = %address, proxied_for = field::Empty);
+            let session = session::serve(client, address, self.clone());
+            self.sessions.spawn(session.instrument(span));
+        }
+    }
+}
+
+/// Listens again on a port that was closed. The runtime takes it for closed still, and has to forget it first.
+fn reopen(listener: TcpListener) -> io::Result<TcpListener> {
+    let listener = listener.into_std()?;
+    listen(&listener, BACKLOG)?;
+    TcpListener::from_std(listener)
 }

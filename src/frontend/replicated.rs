@@ -270,7 +270,12 @@ impl Replicated {
                 let asked = (kind, &condition[..]);
                 galera::show(session, &values, text, asked, self.dialect).await
             }
-            Question::Set { name, value } => {
+            Question::Set {
+                name,
+                value,
+                is_global: true,
+            } if name == "wsrep_desync" => self.transactions.desync(session, &value).await,
+            Question::Set { name, value, .. } => {
                 match galera::set(session, &values, &name, &value).await? {
                     Some(answer) => Ok(answer),
                     None => self.run(session, class, Source::Text(text)).await,

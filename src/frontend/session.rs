@@ -75,7 +75,8 @@ pub(super) enum SessionError {
 
 /// Serves one client until either side closes.
 pub(super) async fn serve(client: TcpStream, address: SocketAddr, frontend: Arc<Frontend>) {
-    let Frontend { config, shared, .. } = &*frontend;
+    let config = frontend.config.borrow().clone();
+    let shared = &frontend.shared;
     if let Err(error) = client.set_nodelay(true) {
         debug!(%error, "client left before its session");
         return;
@@ -84,7 +85,7 @@ pub(super) async fn serve(client: TcpStream, address: SocketAddr, frontend: Arc<
     if let Some(problem) = shared.as_ref().and_then(|shared| shared.problem()) {
         return turn_away(client, &problem).await;
     }
-    let server = match connect(config).await {
+    let server = match connect(&config).await {
         Ok(server) => Channel::new(Side::Server, server),
         Err(error) => {
             warn!(server = %config.server.address, %error, "server unreachable");
@@ -93,7 +94,7 @@ pub(super) async fn serve(client: TcpStream, address: SocketAddr, frontend: Arc<
         }
     };
     let mut session = Session::new(client, address, server);
-    if let Err(error) = session.run(&frontend).await {
+    if let Err(error) = session.run(&frontend, &config).await {
         session.end(error).await;
     }
 }
@@ -150,15 +151,10 @@ impl Session {
         }
     }
 
-    async fn run(&mut self, frontend: &Frontend) -> Result<(), SessionError> {
-        let Frontend {
-            config,
-            shared,
-            leaving,
-            ..
-        } = frontend;
+    async fn run(&mut self, frontend: &Frontend, config: &Config) -> Result<(), SessionError> {
+        let Frontend { shared, orders, .. } = frontend;
         // Waited for once: a statement pays nothing for it.
-        let mut left = pin!(leaving.cancelled());
+        let mut left = pin!(orders.until_open(false));
         let logged_in = tokio::select! {
             logged_in = self.log_in(config) => logged_in?,
             () = &mut left => false,

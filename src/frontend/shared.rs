@@ -12,6 +12,7 @@ use crate::{
     backend::{Changes, Expected, NoKeys, Slots},
     binlog,
     config::{Cluster, Server},
+    duty::Orders,
     id::TransactionId,
     replicator::Replicator,
     write_set::{Key, KeyHash},
@@ -24,6 +25,7 @@ pub struct Shared {
     pub(super) slots: Arc<Slots>,
     pub(super) server: Server,
     pub(super) cluster: Cluster,
+    pub(super) orders: Orders,
     /// All of them.
     pub(super) sessions: TaskTracker,
     /// Where clients connect.
@@ -35,6 +37,7 @@ impl Shared {
         replicator: Arc<Replicator>,
         server: Server,
         cluster: Cluster,
+        orders: Orders,
         sessions: TaskTracker,
         client_port: u16,
     ) -> Self {
@@ -44,6 +47,7 @@ impl Shared {
             slots: Arc::default(),
             server,
             cluster,
+            orders,
             sessions,
             client_port,
         }

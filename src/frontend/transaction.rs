@@ -75,6 +75,15 @@ impl Transactions {
         self.shared.galera()
     }
 
+    /// Answers `SET GLOBAL wsrep_desync`.
+    pub(super) async fn desync(
+        &self,
+        session: &mut Session,
+        value: &str,
+    ) -> Result<Answer, SessionError> {
+        self.shared.desync(session, value).await
+    }
+
     /// The answer to a statement that must not run, since there is no majority.
     pub(super) fn without_majority(&self, class: Class) -> Option<Answer> {
         let Shared {

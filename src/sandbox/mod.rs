@@ -25,12 +25,14 @@ use self::{
     process::{Daemon, Started},
     server::{Place, Program},
 };
-use crate::{config::BackdoorPolicy, id::Family, status::Status};
+use crate::{certificates, config::BackdoorPolicy, id::Family, status::Status};
 
 /// How long the whole cluster may take to start.
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// A server that runs greets within this, unless it is starting.
 const GREETING_LIMIT: Duration = Duration::from_secs(5);
+/// How long the certificates of its nodes are good.
+const CERTIFICATE_DAYS: u32 = 3650;
 const POLL: Duration = Duration::from_millis(100);
 /// Paths of unix sockets are no longer than this.
 const MAX_SOCKET_PATH_BYTES: usize = 107;
@@ -60,6 +62,9 @@ pub struct Options {
     /// How much of the log the nodes keep for others that are away.
     #[arg(long, value_name = "MB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     log_retention_mb: u32,
+    /// Have the nodes know each other by certificates, and encrypt what they say.
+    #[arg(long)]
+    tls: bool,
     /// Return when all nodes are level, and leave them running.
     #[arg(long)]
     detach: bool,
@@ -69,6 +74,8 @@ pub struct Options {
 struct Pair {
     number: u16,
     directory: PathBuf,
+    /// Of all nodes.
+    certificates: PathBuf,
     port: u16,
     server: Daemon,
     node: Daemon,
@@ -165,6 +172,12 @@ async fn run<'a>(
     let program = Program::find(options.server.as_deref()).await?;
     for pair in pairs {
         pair.prepare(pairs, options)?;
+    }
+    if let Some(Pair { certificates, .. }) = pairs.first()
+        && options.tls
+        && !certificates.exists()
+    {
+        certificates::make(certificates, &["127.0.0.1".to_owned()], CERTIFICATE_DAYS)?;
     }
     println!("making data directories, where there are none");
     let places: Vec<_> = pairs.iter().map(|p| p.place(options.durable)).collect();
@@ -276,6 +289,7 @@ impl Pair {
                 log: file("trireme.log"),
             },
             directory,
+            certificates: sandbox.join("certificates"),
         }
     }
 
@@ -353,11 +367,11 @@ impl Pair {
         let (pid_file, log) = paths.context("--dir is not valid UTF-8")?;
         let local = |port: u16| format!("127.0.0.1:{port}");
         let members: Vec<_> = pairs.iter().map(Self::peers).collect();
-        Ok(format!(
+        let mut configuration = format!(
             "pid_file = {pid_file}\n\n\
              [client]\nlisten = {:?}\nproxy_protocol_from = [\"127.0.0.1\"]\n\n\
              [server]\naddress = {:?}\nuser = \"root\"\n\n\
-             [http]\nlisten = {:?}\n\n\
+             [http]\nlisten = {:?}\ntoken = \"sandbox\"\n\n\
              [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\
              directory = {log}\nbackdoor_commits = {:?}\nlog_retention_mb = {}\n",
             local(self.clients()),
@@ -367,7 +381,18 @@ impl Pair {
             self.peers(),
             policy.get_name(),
             options.log_retention_mb,
-        ))
+        );
+        if options.tls {
+            let files = ["ca.pem", "127.0.0.1.pem", "127.0.0.1.key"];
+            let files = files.map(|name| path(&self.certificates.join(name)));
+            let [Some(ca), Some(certificate), Some(key)] = files else {
+                bail!("--dir is not valid UTF-8");
+            };
+            configuration.push_str(&format!(
+                "\n[cluster.tls]\nca = {ca}\ncertificate = {certificate}\nkey = {key}\n"
+            ));
+        }
+        Ok(configuration)
     }
 
     /// Why the node may serve no clients yet.

@@ -3,6 +3,7 @@
 
 mod exposition;
 mod last_error;
+mod orders;
 mod report;
 mod server;
 
@@ -12,6 +13,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 pub use last_error::{LastError, Logged};
+pub use orders::{order, wait_until_drained};
 pub use report::Report;
 pub use server::{Source, serve};
 
@@ -69,17 +71,19 @@ impl Status {
     /// # Errors
     /// Nothing answers there, or what answers is not a node.
     pub fn fetch(address: &str) -> anyhow::Result<Self> {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(ANSWER_LIMIT))
-            .build()
-            .into();
-        let answer = agent.get(format!("http://{address}/status")).call();
+        let answer = agent().get(format!("http://{address}/status")).call();
         let mut answer = answer.with_context(|| {
             format!("no status from {address}; is it the http.listen of a node that runs?")
         })?;
         let status = answer.body_mut().read_json();
         status.with_context(|| format!("what answers at {address} is not a node"))
     }
+}
+
+/// What asks a node.
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().timeout_global(Some(ANSWER_LIMIT));
+    config.build().into()
 }
 
 impl fmt::Display for Status {

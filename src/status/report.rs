@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::{Logged, Source};
 use crate::{
     consensus::{ReplicatedLog, View},
+    duty::Duty,
     metrics::CommitOutcome,
 };
 
@@ -23,6 +24,8 @@ pub struct Report {
     pub version: String,
     /// Why clients should go to another node now; none if this one may serve them.
     pub problem: Option<String>,
+    /// What its operator has told it to do.
+    pub duty: Duty,
     /// The port for clients.
     pub client_port: u16,
     /// Clients that are connected.
@@ -62,7 +65,8 @@ impl<L: ReplicatedLog> Source<L> {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             problem,
-            client_port: self.client_port,
+            duty: self.orders.duty(),
+            client_port: self.config.borrow().listen.port(),
             sessions: self.sessions.len(),
             last_delivered,
             last_committed: replicator.map(|replicator| replicator.seen().0),

@@ -10,24 +10,31 @@ use axum::{
         header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
     },
     response::{Html, IntoResponse, Response},
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::{
     Cluster, LastError, Member, Report, Role, Status,
     exposition::{self, exposition},
+    orders,
 };
 use crate::{
     backend::Captures,
+    config::Config,
     consensus::{ReplicatedLog, View},
+    duty::{Duty, Orders},
     metrics::Metrics,
     net::accept,
     replicator::Replicator,
@@ -48,28 +55,30 @@ const PAGE_MAY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-sr
 
 /// Where the answers come from.
 pub struct Source<L> {
+    pub config: watch::Receiver<Arc<Config>>,
     /// The cluster's name and its log; none for a node that stands alone.
     pub cluster: Option<(String, Arc<L>)>,
     pub replicator: Option<Arc<Replicator>>,
     pub last_error: LastError,
-    /// The node has been told to stop.
-    pub leaving: CancellationToken,
+    pub orders: Orders,
     pub metrics: Arc<Metrics>,
     /// Of clients.
     pub sessions: TaskTracker,
-    /// Where clients connect.
-    pub client_port: u16,
 }
 
-/// Serves `/status`, `/health`, `/metrics` and a page for people for as long as the future is polled. Any request for `/`
+/// Serves `/status`, `/health`, `/metrics`, orders and a page for people for as long as the future is polled. Any request for `/`
 /// that does not want HTML, which is what HAProxy and xinetd's clustercheck send unless told otherwise, is one for `/health`.
 pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Arc<Source<L>>) {
-    let router = Router::new()
+    let mut router = Router::new()
         .route("/status", get(status::<L>))
         .route("/metrics", get(metrics::<L>))
         .route("/health", any(health::<L>))
-        .route("/", any(page::<L>))
-        .with_state(source);
+        .route("/", any(page::<L>));
+    for (path, duty) in orders::PATHS {
+        let obey = move |source, headers| orders::obey::<L>(duty, source, headers);
+        router = router.route(path, post(obey));
+    }
+    let router = router.with_state(source);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let (stream, _) = accept(&listener, "an HTTP").await;
@@ -115,7 +124,9 @@ async fn health<L: ReplicatedLog>(State(source): State<Arc<Source<L>>>) -> (Stat
     match source.problem().await {
         None => (StatusCode::OK, "ok\n".to_owned()),
         // HAProxy's disable-on-404: no new sessions, and those that are there may end what they do.
-        Some(problem) if source.leaving.is_cancelled() => (StatusCode::NOT_FOUND, problem + "\n"),
+        Some(problem) if source.orders.duty() != Duty::Active => {
+            (StatusCode::NOT_FOUND, problem + "\n")
+        }
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n"),
     }
 }
@@ -140,10 +151,8 @@ impl<L: ReplicatedLog> Source<L> {
 
     /// Why clients should go elsewhere.
     pub(super) async fn problem(&self) -> Option<String> {
-        if self.leaving.is_cancelled() {
-            return Some(
-                "leaving: it has been told to stop, and waits for transactions to end".to_owned(),
-            );
+        if let Some(problem) = self.orders.duty().problem() {
+            return Some(problem.to_owned());
         }
         let (_, log) = self.cluster.as_ref()?;
         let captures = self.replicator.as_ref().map(|own| &own.captures);

@@ -8,10 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use ipnet::IpNet;
 use tempfile::TempDir;
 use tokio::time::timeout;
 use trireme::{
-    config,
+    config::{self, Tls},
     consensus::{Delivered, Engine, ReplicatedLog},
     metrics::Metrics,
 };
@@ -26,6 +27,8 @@ pub(crate) struct Cluster {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) nodes: Vec<Option<Arc<Engine>>>,
     scratch: TempDir,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) allow_from: Vec<IpNet>,
 }
 
 impl Cluster {
@@ -39,19 +42,26 @@ impl Cluster {
             addresses: ports.iter().map(|p| p.local_addr().unwrap()).collect(),
             nodes: (0..size).map(|_| None).collect(),
             scratch: tempfile::tempdir().unwrap(),
+            tls: None,
+            allow_from: Vec::new(),
         }
     }
 
     pub(crate) async fn started(size: usize) -> Self {
-        let mut cluster = Self::new(size);
+        Self::new(size).and_start().await
+    }
+
+    /// Starts all of its nodes, and waits until they are level.
+    pub(crate) async fn and_start(mut self) -> Self {
+        let size = self.nodes.len();
         for node in 0..size {
-            cluster.start(node).await;
+            self.start(node).await;
         }
-        cluster.node(0).propose(Bytes::new()).await.ok();
+        self.node(0).propose(Bytes::new()).await.ok();
         for node in 0..size {
-            cluster.wait_for_majority(node).await;
+            self.wait_for_majority(node).await;
         }
-        cluster
+        self
     }
 
     pub(crate) fn settings(&self, node: usize) -> config::Cluster {
@@ -65,6 +75,8 @@ impl Cluster {
             directory: self.scratch.path().join(node.to_string()),
             log_retention: RETENTION,
             reads_without_majority: false,
+            allow_from: self.allow_from.clone(),
+            tls: self.tls.clone(),
         }
     }
 

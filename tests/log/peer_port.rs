@@ -9,6 +9,8 @@ use tokio::{
     time::timeout,
 };
 use trireme::{
+    certificates,
+    config::Tls,
     consensus::{Engine, ReplicatedLog},
     metrics::Metrics,
 };
@@ -71,4 +73,53 @@ async fn a_node_of_another_cluster_stays_outside() {
     assert_eq!(stranger.view().members, []);
     assert_eq!(stranger.view().leader, None);
     assert_eq!(cluster.node(0).view().members.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_with_certificates_talk_to_nobody_without() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = certificates::make(directory.path(), &["127.0.0.1".to_owned()], 1).unwrap();
+    let [ca, _, certificate, key] = made.try_into().unwrap();
+    let mut cluster = Cluster::new(3);
+    let tls = Tls {
+        ca,
+        certificate,
+        key,
+    };
+    cluster.tls = Some(tls);
+    let cluster = cluster.and_start().await;
+    let entry = Bytes::from("encrypted");
+    cluster.node(1).propose(entry.clone()).await.unwrap();
+    for node in 0..3 {
+        let delivered = cluster.delivered(node, 1).await;
+        assert!(
+            delivered
+                .iter()
+                .all(|one| one.body.is_empty() || one.body == entry)
+        );
+    }
+    let answer = ask(&cluster, 0).await;
+    // A TLS alert, or nothing.
+    assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_who_comes_from_an_allowed_address_is_answered() {
+    for (allowed, is_answered) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let mut cluster = Cluster::new(1);
+        cluster.allow_from = vec![allowed.parse().unwrap()];
+        let cluster = cluster.and_start().await;
+        assert_eq!(!ask(&cluster, 0).await.is_empty(), is_answered, "{allowed}");
+    }
+}
+
+/// What a node answers to the greeting of one that is in no cluster yet.
+async fn ask(cluster: &Cluster, node: usize) -> Vec<u8> {
+    let hello = b"\0\0\0\x10trireme1\x04test\x07\0\0";
+    let mut stranger = TcpStream::connect(cluster.addresses[node]).await.unwrap();
+    stranger.write_all(hello).await.unwrap();
+    let mut answer = vec![0; 64];
+    let read = timeout(LIMIT, stranger.read(&mut answer)).await.unwrap();
+    answer.truncate(read.unwrap_or(0));
+    answer
 }

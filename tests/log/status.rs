@@ -5,12 +5,15 @@ use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use trireme::{
+    config::Config,
     consensus::ReplicatedLog,
+    duty::{Duty, Orders},
     status::{self, LastError, Role, Source, Status},
 };
 
@@ -19,19 +22,27 @@ use crate::cluster::{Cluster, LIMIT};
 /// The HTTP port of one node.
 struct Port {
     address: SocketAddr,
+    orders: Orders,
     task: JoinHandle<()>,
 }
 
 impl Port {
     async fn of(cluster: &Cluster, node: usize) -> Self {
+        Self::with("", cluster, node).await
+    }
+
+    /// With this configuration.
+    async fn with(config: &str, cluster: &Cluster, node: usize) -> Self {
+        let config = Config::parse(config).unwrap();
+        let orders = Orders::default();
         let source = Source {
+            config: watch::channel(Arc::new(config)).1,
             replicator: None,
             cluster: Some(("test".to_owned(), cluster.node(node).clone())),
             last_error: LastError::default(),
-            leaving: CancellationToken::new(),
+            orders: orders.clone(),
             metrics: Arc::default(),
             sessions: TaskTracker::new(),
-            client_port: 3306,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -42,7 +53,11 @@ impl Port {
                 never = source.publish() => match never {},
             }
         });
-        Self { address, task }
+        Self {
+            address,
+            orders,
+            task,
+        }
     }
 
     /// The answer to one request, head and body.
@@ -246,4 +261,49 @@ async fn people_get_a_page_where_balancers_get_the_health() {
     );
     let health = port.ask("GET / HTTP/1.0\r\n\r\n").await.unwrap();
     assert!(health.ends_with("ok\n"), "{health}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_obeyed_with_the_token_only() {
+    let cluster = Cluster::started(1).await;
+    let port = Port::with("http.token = 'secret'", &cluster, 0).await;
+    for (request, answer, then) in [
+        ("GET /drain", "405", "200 ok"),
+        ("POST /drain", "401", "200 ok"),
+        ("POST /drain other", "401", "200 ok"),
+        ("POST /drain secre", "401", "200 ok"),
+        ("POST /stop secret", "404", "200 ok"),
+        ("POST /drain secret", "200", "404 drained"),
+        ("POST /desync secret", "200", "404 desynced"),
+        ("POST /resume", "401", "404 desynced"),
+        ("POST /resume secret", "200", "200 ok"),
+    ] {
+        let (line, token) = match request.split(' ').collect::<Vec<_>>()[..] {
+            [method, path, token] => (format!("{method} {path}"), Some(token)),
+            _ => (request.to_owned(), None),
+        };
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let token = token.unwrap_or_default();
+        let told = port.ask(&format!("{line} HTTP/1.0\r\n{token}\r\n")).await;
+        let told = told.unwrap();
+        assert_eq!(told.split(' ').nth(1).unwrap(), answer, "{request}: {told}");
+        let health = port.health().await;
+        assert!(health.starts_with(then), "{request}: {health}");
+    }
+    port.orders.give(Duty::Leaving);
+    let late = "POST /resume HTTP/1.0\r\nAuthorization: Bearer secret\r\n\r\n";
+    let late = port.ask(late).await.unwrap();
+    assert!(late.starts_with("HTTP/1.0 409"), "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_token_takes_no_orders() {
+    let cluster = Cluster::started(1).await;
+    let port = Port::of(&cluster, 0).await;
+    for token in ["", "Authorization: Bearer \r\n"] {
+        let request = format!("POST /drain HTTP/1.0\r\n{token}\r\n");
+        let told = port.ask(&request).await.unwrap();
+        assert!(told.starts_with("HTTP/1.0 403"), "{told}");
+        assert_eq!(port.health().await, "200 ok");
+    }
 }

@@ -1,4 +1,6 @@
-//! A node that has been told to stop: each session ends when it is in no transaction.
+//! A node that has been told to stop, or is drained: each session ends when it is in no transaction.
+
+use trireme::duty::Duty;
 
 use crate::{
     authentication::authenticated,
@@ -18,7 +20,7 @@ async fn statement(script: &mut Script, text: &[u8], answer: &[u8]) {
 #[tokio::test]
 async fn a_session_that_does_nothing_ends_at_once() {
     let mut script = authenticated().await;
-    script.node_leaves().await;
+    script.node_is(Duty::Leaving).await;
     assert_eq!(script.node_closes().await, b"");
 }
 
@@ -26,7 +28,7 @@ async fn a_session_that_does_nothing_ends_at_once() {
 async fn a_transaction_goes_on_to_its_end() {
     let mut script = authenticated().await;
     statement(&mut script, b"BEGIN", OPEN).await;
-    script.node_leaves().await;
+    script.node_is(Duty::Leaving).await;
     statement(&mut script, b"INSERT INTO t VALUES (1)", OPEN).await;
     statement(&mut script, b"COMMIT", OVER).await;
     assert_eq!(script.node_closes().await, b"");
@@ -38,7 +40,7 @@ async fn a_statement_that_runs_is_answered() {
     script
         .client(&packet(0, b"\x03INSERT INTO t VALUES (1)"))
         .await;
-    script.node_leaves().await;
+    script.node_is(Duty::Leaving).await;
     script.server(&packet(1, OVER)).await;
     assert_eq!(script.node_closes().await, b"");
 }
@@ -46,6 +48,19 @@ async fn a_statement_that_runs_is_answered() {
 #[tokio::test]
 async fn a_login_does_not_hold_the_node() {
     let mut script = greeted().await;
-    script.node_leaves().await;
+    script.node_is(Duty::Leaving).await;
+    assert_eq!(script.node_closes().await, b"");
+}
+
+#[tokio::test]
+async fn a_drained_node_takes_clients_again_and_keeps_those_that_have_not_left() {
+    let mut script = authenticated().await;
+    statement(&mut script, b"BEGIN", OPEN).await;
+    script.node_is(Duty::Drained).await;
+    statement(&mut script, b"INSERT INTO t VALUES (1)", OPEN).await;
+    script.node_resumes().await;
+    statement(&mut script, b"COMMIT", OVER).await;
+    statement(&mut script, b"INSERT INTO t VALUES (2)", OVER).await;
+    script.node_is(Duty::Drained).await;
     assert_eq!(script.node_closes().await, b"");
 }

@@ -5,11 +5,16 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use trireme::{config::Config, frontend::Frontend};
+use tokio_util::task::TaskTracker;
+use trireme::{
+    config::Config,
+    duty::{Duty, Orders},
+    frontend::Frontend,
+};
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,7 +27,7 @@ pub(crate) struct Script {
     server: TcpStream,
     node: JoinHandle<()>,
     address: SocketAddr,
-    leaving: CancellationToken,
+    orders: Orders,
 }
 
 impl Drop for Script {
@@ -43,14 +48,14 @@ impl Script {
         let config = Config::parse(&format!("{more}\n[server]\naddress = \"{address}\"")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let leaving = CancellationToken::new();
+        let orders = Orders::default();
         let frontend = Frontend {
-            config: Arc::new(config),
+            config: watch::channel(Arc::new(config)).1,
             shared: None,
             sessions: TaskTracker::new(),
-            leaving: leaving.clone(),
+            orders: orders.clone(),
         };
-        let node = tokio::spawn(frontend.serve(listener));
+        let node = tokio::spawn(async move { match frontend.serve(listener).await {} });
         let client = TcpStream::connect(address).await.unwrap();
         let (server, _) = patiently(server.accept()).await.unwrap();
         Self {
@@ -58,19 +63,30 @@ impl Script {
             server,
             node,
             address,
-            leaving,
+            orders,
         }
     }
 
-    /// The node is told to stop; nobody is let in any more.
-    pub(crate) async fn node_leaves(&mut self) {
-        self.leaving.cancel();
+    /// The node is told to let nobody in.
+    pub(crate) async fn node_is(&mut self, duty: Duty) {
+        assert!(self.orders.give(duty));
         let refused = async {
             while TcpStream::connect(self.address).await.is_ok() {
                 tokio::task::yield_now().await;
             }
         };
         patiently(refused).await;
+    }
+
+    /// The node takes clients again.
+    pub(crate) async fn node_resumes(&mut self) {
+        assert!(self.orders.give(Duty::Active));
+        let accepted = async {
+            while TcpStream::connect(self.address).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(accepted).await;
     }
 
     /// Where the node sees the client.

@@ -18,12 +18,13 @@ use tokio::{
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tracing::{info, warn};
 
-use super::message::{
-    Call, Hello, Lane, MAX_FRAME_BYTES, Reply, Request, Welcome, codec, decode, encode,
+use super::{
+    message::{Call, Hello, Lane, MAX_FRAME_BYTES, Reply, Request, Welcome, codec, decode, encode},
+    security::{Security, Stream as PeerStream},
 };
 use crate::id::NodeId;
 
-pub(crate) type Frames = Framed<TcpStream, LengthDelimitedCodec>;
+pub(crate) type Frames = Framed<PeerStream, LengthDelimitedCodec>;
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection on which an answer takes longer is taken for broken, and a new one opened.
@@ -31,25 +32,37 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Calls that wait to be written.
 const QUEUED_CALLS: usize = 64;
 
-/// Opens a connection and introduces this node; returns who has answered.
-///
-/// # Errors
-/// The peer cannot be reached within [`DIAL_TIMEOUT`], or refuses; its reason is in the error.
-pub(crate) async fn dial(address: &str, hello: &Hello) -> io::Result<(NodeId, Frames)> {
-    let dialing = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let mut frames = Framed::new(stream, codec(MAX_FRAME_BYTES));
-        send(&mut frames, hello).await?;
-        match decode::<Welcome>(&next_frame(&mut frames).await?)? {
-            Ok(node) => Ok((node, frames)),
-            Err(reason) => Err(io::Error::new(
-                io::ErrorKind::ConnectionRefused,
-                format!("{address} refuses: {reason}"),
-            )),
-        }
-    };
-    timeout(DIAL_TIMEOUT, dialing).await?
+/// How a connection to a peer is opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Dial {
+    pub(crate) address: String,
+    pub(crate) hello: Hello,
+    pub(crate) security: Security,
+}
+
+impl Dial {
+    /// Opens a connection and introduces this node; returns who has answered.
+    ///
+    /// # Errors
+    /// The peer cannot be reached within [`DIAL_TIMEOUT`], is not who it should be, or refuses; its reason is in the error.
+    pub(crate) async fn open(&self) -> io::Result<(NodeId, Frames)> {
+        let address = &self.address;
+        let dialing = async {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let stream = self.security.dialled(stream, address).await?;
+            let mut frames = Framed::new(stream, codec(MAX_FRAME_BYTES));
+            send(&mut frames, &self.hello).await?;
+            match decode::<Welcome>(&next_frame(&mut frames).await?)? {
+                Ok(node) => Ok((node, frames)),
+                Err(reason) => Err(io::Error::new(
+                    io::ErrorKind::ConnectionRefused,
+                    format!("{address} refuses: {reason}"),
+                )),
+            }
+        };
+        timeout(DIAL_TIMEOUT, dialing).await?
+    }
 }
 
 /// Sends a message; a peer that does not read for [`ANSWER_TIMEOUT`] is an error.
@@ -92,9 +105,9 @@ struct Waiting {
 
 impl Link {
     /// A link that lives for as long as its handles.
-    pub(crate) fn new(address: String, hello: Hello) -> Self {
+    pub(crate) fn new(dial: Dial) -> Self {
         let (calls, queue) = mpsc::channel(QUEUED_CALLS);
-        tokio::spawn(keep(address, hello, queue));
+        tokio::spawn(keep(dial, queue));
         Self { calls }
     }
 
@@ -117,11 +130,12 @@ impl Link {
 }
 
 /// Serves calls over one connection after the other.
-async fn keep(address: String, hello: Hello, mut queue: mpsc::Receiver<Waiting>) {
-    let is_told = hello.lane == Lane::Control;
+async fn keep(dial: Dial, mut queue: mpsc::Receiver<Waiting>) {
+    let address = &dial.address;
+    let is_told = dial.hello.lane == Lane::Control;
     let mut was_reached = None;
     while let Some(first) = queue.recv().await {
-        let dialed = dial(&address, &hello).await;
+        let dialed = dial.open().await;
         if is_told && was_reached.replace(dialed.is_ok()) != Some(dialed.is_ok()) {
             match &dialed {
                 Ok(_) => info!(peer = address, "reached a peer"),

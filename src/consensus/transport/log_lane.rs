@@ -13,8 +13,8 @@ use openraft::{
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
-    link::{ANSWER_TIMEOUT, Frames, dial, next_frame, send},
-    message::{Hello, decode},
+    link::{ANSWER_TIMEOUT, Dial, Frames, next_frame, send},
+    message::decode,
     network::unreachable,
 };
 use crate::consensus::types::TypeConfig;
@@ -27,8 +27,7 @@ const PIPELINED: usize = 16;
 /// Sends `requests` as they come and yields the peer's answers in the same order, until the
 /// requests end, the peer turns one down, or the connection fails.
 pub(crate) async fn append(
-    address: &str,
-    hello: &Hello,
+    dial: &Dial,
     mut requests: impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 ) -> Result<BoxStream<'static, Appended>, RPCError<TypeConfig>> {
     // The engine holds a request back for a while when the last try has failed, and without that
@@ -37,7 +36,7 @@ pub(crate) async fn append(
         return Ok(stream::empty().boxed());
     };
     let requests = stream::iter([first]).chain(requests);
-    let (_, frames) = dial(address, hello).await.map_err(unreachable)?;
+    let (_, frames) = dial.open().await.map_err(unreachable)?;
     let (sink, answers) = frames.split();
     let (sent, unanswered) = mpsc::channel(PIPELINED);
     let writer = Writer(tokio::spawn(write(sink, requests, sent)));

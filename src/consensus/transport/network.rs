@@ -22,9 +22,10 @@ use openraft::{
 };
 
 use super::{
-    link::Link,
+    link::{Dial, Link},
     log_lane,
     message::{Hello, Lane, PROTOCOL, Reply, Request},
+    security::Security,
 };
 use crate::{
     consensus::{
@@ -42,6 +43,7 @@ type Appended = RpcResult<StreamAppendResult<TypeConfig>>;
 pub(crate) struct Peers {
     cluster: Arc<str>,
     node: NodeId,
+    security: Security,
     known: Arc<Mutex<HashMap<NodeId, Peer>>>,
 }
 
@@ -55,10 +57,11 @@ pub(crate) struct Peer {
 }
 
 impl Peers {
-    pub(crate) fn new(cluster: Arc<str>, node: NodeId) -> Self {
+    pub(crate) fn new(cluster: Arc<str>, node: NodeId, security: Security) -> Self {
         Self {
             cluster,
             node,
+            security,
             known: Arc::default(),
         }
     }
@@ -70,7 +73,7 @@ impl Peers {
             Some(peer) if peer.address == member.address => peer.clone(),
             _ => {
                 let address = &member.address;
-                let link = |lane| Link::new(address.clone(), self.hello(Some(target), lane));
+                let link = |lane| Link::new(self.dial(address, Some(target), lane));
                 let peer = Peer {
                     address: address.clone(),
                     control: link(Lane::Control),
@@ -83,13 +86,19 @@ impl Peers {
         }
     }
 
-    pub(crate) fn hello(&self, to: Option<NodeId>, lane: Lane) -> Hello {
-        Hello {
+    /// How this node opens a connection there.
+    pub(crate) fn dial(&self, address: &str, to: Option<NodeId>, lane: Lane) -> Dial {
+        let hello = Hello {
             protocol: PROTOCOL,
             cluster: self.cluster.to_string(),
             from: self.node,
             to,
             lane,
+        };
+        Dial {
+            address: address.to_owned(),
+            hello,
+            security: self.security.clone(),
         }
     }
 }
@@ -100,7 +109,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
     async fn new_client(&mut self, target: NodeId, member: &Member) -> Network {
         Network {
             peer: self.get(target, member),
-            append: Append::Log(self.hello(Some(target), Lane::Log)),
+            append: Append::Log(self.dial(&member.address, Some(target), Lane::Log)),
         }
     }
 
@@ -120,8 +129,8 @@ pub(crate) struct Network {
 
 /// How append requests travel.
 enum Append {
-    /// On a connection of their own, opened with this hello.
-    Log(Hello),
+    /// On a connection of their own.
+    Log(Dial),
     /// With the urgent calls.
     Heartbeat,
 }
@@ -199,7 +208,7 @@ impl NetStreamAppend<TypeConfig> for Network {
     {
         Box::pin(async move {
             match &self.append {
-                Append::Log(hello) => log_lane::append(&self.peer.address, hello, requests).await,
+                Append::Log(dial) => log_lane::append(dial, requests).await,
                 Append::Heartbeat => Ok(self.heartbeat(requests, option.soft_ttl())),
             }
         })

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, io, net::IpAddr, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
+use ipnet::IpNet;
 use openraft::ReadPolicy;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -19,6 +20,7 @@ use super::{
         Call, Hello, Lane, MAX_FRAME_BYTES, MAX_HELLO_BYTES, PROTOCOL, Reply, Request, Welcome,
         codec, decode,
     },
+    security::Security,
 };
 use crate::{
     consensus::{
@@ -48,6 +50,9 @@ pub(crate) struct Server {
     pub(crate) node: NodeId,
     /// The addresses that the configuration lists.
     pub(crate) members: Vec<String>,
+    /// Whose connections are looked at; all if there are none.
+    pub(crate) allowed: Vec<IpNet>,
+    pub(crate) security: Security,
     pub(crate) raft: Raft,
     pub(crate) reports: Reports,
 }
@@ -66,7 +71,7 @@ impl Server {
                     let Ok(place) = places.clone().try_acquire_owned() else { continue };
                     let (server, refused) = (self.clone(), refused.clone());
                     connections.spawn(async move {
-                        if let Err(reason) = server.answer(stream).await {
+                        if let Err(reason) = server.answer(stream, from.ip()).await {
                             let _ = refused.send((from.ip(), reason)).await;
                         }
                         drop(place);
@@ -84,21 +89,31 @@ impl Server {
     }
 
     /// One connection from hello to end; an error is why it was refused.
-    async fn answer(self: Arc<Self>, stream: TcpStream) -> Result<(), String> {
-        let mut frames = Framed::new(stream, codec(MAX_HELLO_BYTES));
-        let hello = match timeout(HELLO_TIMEOUT, next_frame(&mut frames)).await {
-            Ok(Ok(frame)) => decode::<Hello>(&frame),
-            Ok(Err(error)) => Err(error),
-            Err(elapsed) => Err(elapsed.into()),
+    async fn answer(self: Arc<Self>, stream: TcpStream, from: IpAddr) -> Result<(), String> {
+        let from = from.to_canonical();
+        if !self.allowed.is_empty() && !self.allowed.iter().any(|net| net.contains(&from)) {
+            return Err("its address is not among cluster.allow_from".to_owned());
+        }
+        let _ = stream.set_nodelay(true);
+        let greeting = async {
+            let stream = self.security.accepted(stream).await?;
+            let mut frames = Framed::new(stream, codec(MAX_HELLO_BYTES));
+            let hello = decode::<Hello>(&next_frame(&mut frames).await?)?;
+            Ok::<_, io::Error>((frames, hello))
         };
-        let hello = hello.map_err(|error| format!("not a node's greeting: {error}"))?;
-        let welcome: Welcome = self.check(&hello).map(|()| self.node);
+        let greeting = timeout(HELLO_TIMEOUT, greeting).await;
+        let greeting = greeting.unwrap_or_else(|elapsed| Err(elapsed.into()));
+        let (mut frames, hello) = greeting.map_err(|error| {
+            format!("not a node's greeting, or [cluster.tls] is not the same on both: {error}")
+        })?;
+        let checked = self.security.check(frames.get_ref());
+        let checked = checked.and_then(|()| self.check(&hello));
+        let welcome: Welcome = checked.map(|()| self.node);
         if send(&mut frames, &welcome).await.is_err() {
             return Ok(());
         }
         let from = hello.from;
         welcome.map_err(|reason| format!("node {from}: {reason}"))?;
-        let _ = frames.get_ref().set_nodelay(true);
         let frames = with_large_frames(frames);
         let ended = match hello.lane {
             Lane::Log => self.append(frames).await,

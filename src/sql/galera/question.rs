@@ -14,7 +14,11 @@ pub enum Question {
     /// A statement that reads them among other things.
     Read,
     /// An assignment of this, as it is written, to one variable.
-    Set { name: String, value: String },
+    Set {
+        name: String,
+        value: String,
+        is_global: bool,
+    },
 }
 
 impl Question {
@@ -86,7 +90,9 @@ fn may_match(pattern: &[u8]) -> bool {
 /// After `SET`: one assignment of one word to one of the names.
 fn set(mut lexer: Lexer<'_>) -> Option<Question> {
     let mut token = lexer.next()?;
+    let mut is_global = false;
     while is_scope(&token) || token.is_symbol(b'@') || token.is_symbol(b'.') {
+        is_global |= token.is("GLOBAL");
         token = lexer.next()?;
     }
     let (Token::Word(name) | Token::Quoted(name)) = token else {
@@ -110,6 +116,7 @@ fn set(mut lexer: Lexer<'_>) -> Option<Question> {
     is_last.then(|| Question::Set {
         name: text(name),
         value: text(value),
+        is_global,
     })
 }
 
@@ -171,16 +178,28 @@ mod tests {
         for (text, expected) in [
             (
                 "SET SESSION wsrep_sync_wait=0",
-                Some(("wsrep_sync_wait", "0")),
+                Some(("wsrep_sync_wait", "0", false)),
             ),
-            ("set @@session.WSREP_on := 'ON';", Some(("wsrep_on", "on"))),
+            (
+                "set @@session.WSREP_on := 'ON';",
+                Some(("wsrep_on", "on", false)),
+            ),
+            (
+                "SET @@GLOBAL.wsrep_desync = ON",
+                Some(("wsrep_desync", "on", true)),
+            ),
+            (
+                "set global wsrep_desync=0",
+                Some(("wsrep_desync", "0", true)),
+            ),
             ("SET wsrep_sync_wait = 0, a = 1", None),
             ("SET a = 'wsrep_on'", None),
             ("SET wsrep_on = f()", None),
         ] {
-            let expected = expected.map(|(name, value)| Question::Set {
+            let expected = expected.map(|(name, value, is_global)| Question::Set {
                 name: name.to_owned(),
                 value: value.to_owned(),
+                is_global,
             });
             assert_eq!(Question::of(text.as_bytes(), MYSQL), expected, "{text}");
         }

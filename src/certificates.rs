@@ -1,0 +1,196 @@
+//! The certificates with which nodes know each other: an authority for the cluster, and one certificate a node.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use time::{Duration, OffsetDateTime};
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// The authority's certificate, which every node has, and its key, which none needs.
+const AUTHORITY: &str = "ca";
+
+/// Clocks may differ by as much when a certificate is new.
+const LENIENCE: Duration = Duration::days(1);
+
+/// Makes a certificate and a key for each host in `directory`, signed by the authority there, which is made if there is
+/// none. They are good for so many days. Gives the files it has written.
+///
+/// # Errors
+/// A file cannot be read or written, one of the authority's two is missing, or a name is not a host's.
+pub fn make(directory: &Path, hosts: &[String], days: u32) -> anyhow::Result<Vec<PathBuf>> {
+    for host in hosts {
+        let name = ServerName::try_from(host.as_str());
+        name.with_context(|| format!("{host:?} is neither a host's name nor an address"))?;
+    }
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let valid_until = OffsetDateTime::now_utc() + Duration::days(days.into());
+    let mut written = Vec::new();
+    let issuer = match authority(directory)? {
+        Some(issuer) => issuer,
+        None => {
+            let (certificate, key, issuer) = new_authority(valid_until)?;
+            written.extend(write_pair(directory, AUTHORITY, &certificate, &key)?);
+            issuer
+        }
+    };
+    for host in hosts {
+        let key = KeyPair::generate()?;
+        let certificate = node_certificate(host, valid_until)?.signed_by(&key, &issuer)?;
+        let (certificate, key) = (certificate.pem(), key.serialize_pem());
+        written.extend(write_pair(directory, host, &certificate, &key)?);
+    }
+    Ok(written)
+}
+
+/// The authority whose files are in this directory, if there is one.
+fn authority(directory: &Path) -> anyhow::Result<Option<Issuer<'static, KeyPair>>> {
+    let [certificate, key] = paths(directory, AUTHORITY);
+    match (certificate.exists(), key.exists()) {
+        (true, true) => {}
+        (false, false) => return Ok(None),
+        (is_there, _) => {
+            let (there, missing) = if is_there {
+                (certificate, key)
+            } else {
+                (key, certificate)
+            };
+            bail!(
+                "{} is there and {} is not: bring it back, or make all certificates anew in an empty directory",
+                there.display(),
+                missing.display()
+            );
+        }
+    }
+    let read = |path: &Path| {
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let pair = KeyPair::from_pem(&read(&key)?);
+    let pair = pair.with_context(|| format!("{} is not a private key", key.display()))?;
+    let issuer = Issuer::from_ca_cert_pem(&read(&certificate)?, pair);
+    let issuer = issuer.with_context(|| format!("{} is no authority", certificate.display()))?;
+    Ok(Some(issuer))
+}
+
+fn new_authority(
+    valid_until: OffsetDateTime,
+) -> anyhow::Result<(String, String, Issuer<'static, KeyPair>)> {
+    let mut params = dated(CertificateParams::default(), valid_until);
+    let name = &mut params.distinguished_name;
+    name.push(DnType::CommonName, "a Trireme cluster");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate()?;
+    let key_pem = key.serialize_pem();
+    let certificate = CertifiedIssuer::self_signed(params.clone(), key)?.pem();
+    let issuer = Issuer::new(params, KeyPair::from_pem(&key_pem)?);
+    Ok((certificate, key_pem, issuer))
+}
+
+fn node_certificate(host: &str, valid_until: OffsetDateTime) -> anyhow::Result<CertificateParams> {
+    let mut params = dated(CertificateParams::new([host.to_owned()])?, valid_until);
+    params.distinguished_name.push(DnType::CommonName, host);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn dated(mut params: CertificateParams, valid_until: OffsetDateTime) -> CertificateParams {
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.not_before = OffsetDateTime::now_utc() - LENIENCE;
+    params.not_after = valid_until;
+    params
+}
+
+/// The files of a certificate and its key.
+fn paths(directory: &Path, name: &str) -> [PathBuf; 2] {
+    ["pem", "key"].map(|kind| directory.join(format!("{name}.{kind}")))
+}
+
+/// Writes a certificate, and a key that only its owner can read. Those that are there are replaced.
+fn write_pair(
+    directory: &Path,
+    name: &str,
+    certificate: &str,
+    key: &str,
+) -> anyhow::Result<[PathBuf; 2]> {
+    let paths = paths(directory, name);
+    for ((path, content), mode) in paths.iter().zip([certificate, key]).zip([0o644, 0o600]) {
+        let write = || {
+            let _ = fs::remove_file(path);
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+            file.write_all(content.as_bytes())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn names(written: &[PathBuf]) -> Vec<&str> {
+        let names = written.iter().map(|path| path.file_name().unwrap());
+        names.map(|name| name.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_authority_is_made_once_and_its_key_is_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("new");
+        let make = |hosts: &[&str]| {
+            let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+            make(&directory, &hosts, 1)
+        };
+        let written = make(&["db1", "10.0.0.1"]).unwrap();
+        assert_eq!(
+            names(&written),
+            [
+                "ca.pem",
+                "ca.key",
+                "db1.pem",
+                "db1.key",
+                "10.0.0.1.pem",
+                "10.0.0.1.key"
+            ]
+        );
+        for path in written {
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            let is_key = path.extension().unwrap() == "key";
+            assert_eq!(mode, if is_key { 0o600 } else { 0o644 }, "{path:?}");
+        }
+        let authority = fs::read(directory.join("ca.pem")).unwrap();
+        assert_eq!(names(&make(&["db1"]).unwrap()), ["db1.pem", "db1.key"]);
+        assert_eq!(fs::read(directory.join("ca.pem")).unwrap(), authority);
+
+        fs::remove_file(directory.join("ca.key")).unwrap();
+        let error = make(&["db1"]).unwrap_err().to_string();
+        assert!(error.contains("ca.key is not: bring it back"), "{error}");
+    }
+
+    #[test]
+    fn a_name_is_a_hosts() {
+        let directory = tempfile::tempdir().unwrap();
+        for host in ["a/b", "..", "", "db 1", "é"] {
+            let made = make(directory.path(), &[host.to_owned()], 1);
+            assert!(made.is_err(), "{host:?}");
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Whether a connection between nodes is encrypted, and who may be at its other end.
+//!
+//! With TLS both ends show a certificate of the cluster's authority: the one that was dialled for the host that was dialled,
+//! the one that dials for the host of some member. Only TLS 1.3 is spoken.
+
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use anyhow::{Context, ensure};
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsAcceptor, TlsConnector, TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore, ServerConfig,
+        client::verify_server_name,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+        server::{ParsedCertificate, WebPkiClientVerifier},
+        version::TLS13,
+    },
+};
+use tokio_util::either::Either;
+
+use crate::config::{self, Tls};
+
+/// A connection to another node.
+pub(crate) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// How connections to other nodes are secured; clones share it.
+#[derive(Debug, Clone)]
+pub struct Security(Option<Arc<Certified>>);
+
+struct Certified {
+    /// The hosts of all members.
+    hosts: Vec<ServerName<'static>>,
+    files: Tls,
+    configs: Mutex<Configs>,
+}
+
+#[derive(Clone)]
+struct Configs {
+    connector: TlsConnector,
+    acceptor: TlsAcceptor,
+}
+
+impl Security {
+    /// Reads the certificates of a node whose cluster has these members.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not what it should be.
+    pub fn new(tls: Option<&Tls>, members: &[String]) -> anyhow::Result<Self> {
+        let Some(files) = tls else {
+            return Ok(Self(None));
+        };
+        let hosts = members.iter().map(|member| name_of(member));
+        Ok(Self(Some(Arc::new(Certified {
+            hosts: hosts.collect::<io::Result<_>>()?,
+            files: files.clone(),
+            configs: Configs::read(files)?.into(),
+        }))))
+    }
+
+    /// Reads the certificates again, for connections from now on.
+    ///
+    /// # Errors
+    /// As when they were read first; those that were read then count still.
+    pub fn reload(&self) -> anyhow::Result<()> {
+        if let Self(Some(certified)) = self {
+            *certified.lock() = Configs::read(&certified.files)?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the node at `address` is at the other end of this connection, if that can be made sure of.
+    pub(crate) async fn dialled(&self, stream: TcpStream, address: &str) -> io::Result<Stream> {
+        let Self(Some(certified)) = self else {
+            return Ok(Either::Left(stream));
+        };
+        let connector = certified.lock().connector.clone();
+        let connected = connector.connect(name_of(address)?, stream).await?;
+        Ok(Either::Right(connected.into()))
+    }
+
+    /// Makes sure that who is at the other end of this connection has a certificate, if certificates are used.
+    pub(crate) async fn accepted(&self, stream: TcpStream) -> io::Result<Stream> {
+        let Self(Some(certified)) = self else {
+            return Ok(Either::Left(stream));
+        };
+        let acceptor = certified.lock().acceptor.clone();
+        Ok(Either::Right(acceptor.accept(stream).await?.into()))
+    }
+
+    /// Whether the certificate that an accepted connection has shown, if certificates are used, is that of a member.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(crate) fn check(&self, stream: &Stream) -> Result<(), String> {
+        let (Self(Some(certified)), Either::Right(stream)) = (self, stream) else {
+            return Ok(());
+        };
+        let (_, connection) = stream.get_ref();
+        let shown = connection.peer_certificates().and_then(|all| all.first());
+        let shown = shown.and_then(|shown| ParsedCertificate::try_from(shown).ok());
+        let is_member = |host| {
+            let named = |shown| verify_server_name(shown, host).is_ok();
+            shown.as_ref().is_some_and(named)
+        };
+        if certified.hosts.iter().any(is_member) {
+            return Ok(());
+        }
+        Err("its certificate is for no host of cluster.members".to_owned())
+    }
+}
+
+impl Certified {
+    fn lock(&self) -> MutexGuard<'_, Configs> {
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Certified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.files.fmt(f)
+    }
+}
+
+impl Configs {
+    fn read(files: &Tls) -> anyhow::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(&files.ca, "cluster.tls.ca")? {
+            roots.add(authority)?;
+        }
+        let roots = Arc::new(roots);
+        let own = || certificates(&files.certificate, "cluster.tls.certificate");
+        let key = PrivateKeyDer::from_pem_file(&files.key);
+        let key = key.with_context(|| unreadable(&files.key, "cluster.tls.key"))?;
+        let provider = Arc::new(ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
+        let acceptor = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&TLS13])?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(own()?, key.clone_key());
+        let acceptor = acceptor.with_context(|| mismatch(files))?;
+        let connector = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(own()?, key);
+        Ok(Self {
+            acceptor: Arc::new(acceptor).into(),
+            connector: Arc::new(connector.with_context(|| mismatch(files))?).into(),
+        })
+    }
+}
+
+fn certificates(path: &Path, key: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read = read.with_context(|| unreadable(path, key))?;
+    ensure!(
+        !read.is_empty(),
+        "{} has no certificate ({key})",
+        path.display()
+    );
+    Ok(read)
+}
+
+fn unreadable(path: &Path, key: &str) -> String {
+    format!(
+        "cannot read {} ({key}); `trireme cert` makes such files",
+        path.display()
+    )
+}
+
+fn mismatch(files: &Tls) -> String {
+    format!(
+        "{} and {} do not go together",
+        files.certificate.display(),
+        files.key.display()
+    )
+}
+
+/// The host of a `host:port`, as certificates name it.
+fn name_of(address: &str) -> io::Result<ServerName<'static>> {
+    let host = config::host(address).to_owned();
+    ServerName::try_from(host).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::certificates;
+
+    /// Certificates of one authority, for localhost, which is a member's host, and for elsewhere, which is not.
+    fn made() -> TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let hosts = ["localhost".to_owned(), "elsewhere".to_owned()];
+        certificates::make(directory.path(), &hosts, 1).unwrap();
+        directory
+    }
+
+    fn files(directory: &TempDir, host: &str) -> Tls {
+        let file = |name: String| directory.path().join(name);
+        Tls {
+            ca: file("ca.pem".to_owned()),
+            certificate: file(format!("{host}.pem")),
+            key: file(format!("{host}.key")),
+        }
+    }
+
+    fn security(files: Option<&Tls>) -> Security {
+        Security::new(files, &["localhost:1".to_owned()]).unwrap()
+    }
+
+    /// What the dialling and the accepting end say of each other, after a byte has come through.
+    async fn meet(dialling: &Security, accepting: &Security) -> (bool, bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let dial = async {
+            let stream = TcpStream::connect(address).await?;
+            let mut stream = dialling
+                .dialled(stream, &format!("localhost:{}", address.port()))
+                .await?;
+            stream.write_all(b"a").await?;
+            stream.flush().await?;
+            stream.read_u8().await
+        };
+        let accept = async {
+            let (stream, _) = listener.accept().await?;
+            let mut stream = accepting.accepted(stream).await?;
+            accepting.check(&stream).map_err(io::Error::other)?;
+            let byte = stream.read_u8().await?;
+            stream.write_all(&[byte]).await?;
+            stream.flush().await?;
+            Ok::<_, io::Error>(byte)
+        };
+        let (dialled, accepted) = tokio::join!(dial, accept);
+        let is_through = |byte: io::Result<u8>| byte.is_ok_and(|byte| byte == b'a');
+        (is_through(dialled), is_through(accepted))
+    }
+
+    #[tokio::test]
+    async fn only_members_of_one_authority_come_together() {
+        let (one, other) = (made(), made());
+        let member = security(Some(&files(&one, "localhost")));
+        let elsewhere = security(Some(&files(&one, "elsewhere")));
+        let foreign = security(Some(&files(&other, "localhost")));
+        let plain = security(None);
+        for (dialling, accepting, expected) in [
+            (&member, &member, true),
+            (&plain, &plain, true),
+            (&elsewhere, &member, false),
+            (&member, &elsewhere, false),
+            (&foreign, &member, false),
+            (&member, &foreign, false),
+            (&plain, &member, false),
+        ] {
+            let met = meet(dialling, accepting).await;
+            assert_eq!(met, (expected, expected), "{dialling:?} {accepting:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn certificates_can_be_replaced() {
+        let directory = made();
+        let [one, other] = [(), ()].map(|()| security(Some(&files(&directory, "localhost"))));
+        let anew = made();
+        for name in ["ca.pem", "localhost.pem", "localhost.key"] {
+            let file = |directory: &TempDir| directory.path().join(name);
+            std::fs::copy(file(&anew), file(&directory)).unwrap();
+        }
+        assert_eq!(meet(&one, &other).await, (true, true));
+        one.reload().unwrap();
+        assert_eq!(meet(&one, &other).await, (false, false));
+        other.reload().unwrap();
+        assert_eq!(meet(&one, &other).await, (true, true));
+
+        std::fs::write(directory.path().join("localhost.key"), "not a key").unwrap();
+        let error = format!("{:#}", one.reload().unwrap_err());
+        assert!(error.contains("localhost.key (cluster.tls.key)"), "{error}");
+        assert_eq!(meet(&one, &other).await, (true, true));
+    }
+
+    #[test]
+    fn a_certificate_and_the_key_of_another_are_refused() {
+        let directory = made();
+        let mut files = files(&directory, "localhost");
+        files.key = directory.path().join("elsewhere.key");
+        let error = Security::new(Some(&files), &[]).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("do not go together"), "{error}");
+    }
+}
