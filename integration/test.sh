@@ -55,10 +55,10 @@ check cargo clippy --locked --all-targets -- -D warnings
 check cargo test --locked
 end_one
 check cargo build --locked --bins --examples
-# Most of them wait most of the time. Those that take longest come first.
+# Those that take longest come first.
 for name in definition nemesis crash retention slow priority commit behind fidelity traps page bursts strangers capture minority monitors \
-  sandbox log rolling relay check balancer drivers service; do
-  [ ${#NAME[@]} -lt "${LANES:-4}" ] || end_one
+  tls sandbox log rolling relay check balancer drivers service package; do
+  [ ${#NAME[@]} -lt "${LANES:-3}" ] || end_one
   begin $name bash integration/$name/run.sh
 done
 while [ ${#NAME[@]} -gt 0 ]; do end_one; done

@@ -13,10 +13,15 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+
+use crate::config::Tls;
 
 /// The authority's certificate, which every node has, and its key, which none needs.
 const AUTHORITY: &str = "ca";
+
+/// When a certificate is good for no longer than this, it is time for another.
+const RENEWAL: Duration = Duration::days(30);
 
 /// Clocks may differ by as much when a certificate is new.
 const LENIENCE: Duration = Duration::days(1);
@@ -50,6 +55,30 @@ pub fn make(directory: &Path, hosts: &[String], days: u32) -> anyhow::Result<Vec
         written.extend(write_pair(directory, host, &certificate, &key)?);
     }
     Ok(written)
+}
+
+/// What there is to say of certificates that have come near their end.
+///
+/// # Errors
+/// A file cannot be read, or has no certificate.
+pub fn ageing(files: &Tls) -> anyhow::Result<Option<String>> {
+    for path in [&files.ca, &files.certificate] {
+        let shown = path.display();
+        let read = || -> anyhow::Result<_> {
+            let certificate = CertificateDer::from_pem_file(path)?;
+            let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)?;
+            Ok(parsed.validity().not_after.to_datetime())
+        };
+        let end = read().with_context(|| format!("cannot read {shown}"))?;
+        let left = end - OffsetDateTime::now_utc();
+        if left < RENEWAL {
+            let days = left.whole_days();
+            return Ok(Some(format!(
+                "{shown} is good for {days} more days; make another with `trireme cert`, and send the node SIGHUP"
+            )));
+        }
+    }
+    Ok(None)
 }
 
 /// The authority whose files are in this directory, if there is one.
@@ -183,6 +212,22 @@ mod tests {
         fs::remove_file(directory.join("ca.key")).unwrap();
         let error = make(&["db1"]).unwrap_err().to_string();
         assert!(error.contains("ca.key is not: bring it back"), "{error}");
+    }
+
+    #[test]
+    fn an_old_certificate_is_told_of() {
+        let directory = tempfile::tempdir().unwrap();
+        for (days, is_told) in [(29, true), (31, false)] {
+            let directory = directory.path().join(days.to_string());
+            let made = make(&directory, &["db1".to_owned()], days).unwrap();
+            let [ca, _, certificate, key] = made.try_into().unwrap();
+            let files = Tls {
+                ca,
+                certificate,
+                key,
+            };
+            assert_eq!(ageing(&files).unwrap().is_some(), is_told, "{days}");
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@ use tokio::time::timeout;
 
 use crate::{
     backend::{self, Connection},
+    certificates,
     config::{Cluster, Config},
+    consensus::Security,
     net,
 };
 
@@ -40,9 +42,18 @@ pub async fn check(config: &Config) -> anyhow::Result<Verdict> {
             server.address, server.user
         )
     })?;
-    let is_ready = !found.iter().any(backend::Finding::is_fatal);
+    let mut is_ready = !found.iter().any(backend::Finding::is_fatal);
     let mut findings: Vec<_> = found.iter().map(ToString::to_string).collect();
     if let Some(cluster) = &config.cluster {
+        if let Some(files) = &cluster.tls {
+            match Security::new(Some(files), &cluster.address, &cluster.members) {
+                Ok(_) => findings.extend(certificates::ageing(files)?),
+                Err(error) => {
+                    is_ready = false;
+                    findings.push(format!("{error:#}"));
+                }
+            }
+        }
         let members = cluster.members.iter();
         for member in members.filter(|member| **member != cluster.address) {
             if !answers(member).await {

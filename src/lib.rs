@@ -5,8 +5,9 @@
 
 pub mod cli;
 pub mod node;
-pub mod sandbox;
 pub mod signals;
+
+pub mod sandbox;
 
 pub mod check;
 pub mod frontend;

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fs,
+    future::pending,
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
@@ -22,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::{
     backend::{self, CaptureFailure, Captures, Schemas},
+    certificates,
     config::{Cluster, Config},
     consensus::Engine,
     duty::{Duty, Orders},
@@ -35,6 +37,9 @@ use crate::{
 /// How long sessions may take to pass on what a server has said before it went. Then they end as the
 /// server has: a connection that closes is what every client and pool takes for a server that is lost.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Between two looks at how old the node's certificates are.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a node ends what it has started.
 enum End {
@@ -197,24 +202,37 @@ async fn leave(lasting: Lasting, sessions: &TaskTracker) {
 async fn ended(member: Option<&Member>) -> End {
     match member {
         Some(member) => member.run().await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
-/// Reads the certificates again whenever the configuration was.
+/// Reads the certificates again whenever the configuration was, and says when it is time for others.
 async fn renew_certificates(
     member: Option<&Member>,
     mut config: watch::Receiver<Arc<Config>>,
 ) -> Infallible {
-    config.mark_unchanged();
+    let Some(member) = member else {
+        return pending().await;
+    };
     loop {
+        let security = &member.replicator.log.security;
+        let ageing = security
+            .files()
+            .and_then(|files| certificates::ageing(files).transpose());
+        match ageing {
+            Some(Ok(reason)) => warn!(reason, "the node needs other certificates"),
+            Some(Err(error)) => warn!(
+                error = format!("{error:#}"),
+                "the node's certificates are not there any more"
+            ),
+            None => {}
+        }
         // The thread that sends outlives this.
-        let _ = config.changed().await;
-        let Some(member) = member else { continue };
-        if let Err(error) = member.replicator.log.security.reload() {
-            let error = format!("{error:#}");
+        if timeout(DAY, config.changed()).await.is_ok()
+            && let Err(error) = security.reload()
+        {
             warn!(
-                error,
+                error = format!("{error:#}"),
                 "the node's certificates were not read again: those that it has count"
             );
         }

@@ -3,9 +3,10 @@
 use std::{fs, path::Path};
 
 /// From the top of the import order to the bottom; a module may name only those after it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 22] = [
     "cli",
     "node",
+    "signals",
     "sandbox",
     "check",
     "frontend",
@@ -16,7 +17,9 @@ const ORDER: [&str; 19] = [
     "certification",
     "write_set",
     "consensus",
+    "certificates",
     "config",
+    "duty",
     "id",
     "metrics",
     "net",

@@ -1,10 +1,12 @@
 """Asks a node as monitors do, keeps a table busy while it is changed, and compares what a node counts with what was done."""
 
+import json
 import os
 import re
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import pymysql
@@ -253,6 +255,23 @@ def counts():
     expect("leaders", sum(value(text, "trireme_leader") for text in after.values()), 1.0)
 
 
+def dashboard():
+    """Every question of the Grafana dashboard has an answer."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with open(f"{root}/packaging/grafana.json") as file:
+        panels = json.load(file)["panels"]
+    questions = [target["expr"] for panel in panels for target in panel["targets"]]
+    deadline = time.time() + 20
+    for question in questions:
+        asked = question.replace("$job", ".+").replace("$instance", ".+")
+        address = f"http://127.0.0.1:{sys.argv[3]}/api/v1/query?" + urllib.parse.urlencode({"query": asked})
+        while not json.load(urllib.request.urlopen(address, timeout=5))["data"]["result"]:
+            if time.time() > deadline:
+                sys.exit(f"FAILED: the dashboard gets no answer to {question}")
+            time.sleep(0.5)
+    print(f"{len(questions)} questions of the dashboard are answered")
+
+
 def alone():
     """Without the others a node says that it is not ready, and how many there are."""
     box = sys.argv[3]
@@ -267,4 +286,4 @@ def alone():
             time.sleep(0.1)
 
 
-{"queries": queries, "desync": desync, "load": load, "changed": changed, "counts": counts, "alone": alone}[PART]()
+{"queries": queries, "desync": desync, "load": load, "changed": changed, "counts": counts, "dashboard": dashboard, "alone": alone}[PART]()

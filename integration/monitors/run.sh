@@ -73,6 +73,7 @@ promise() {
   PIDS+=($pid)
   # Three nodes that are ready, one that leads, and the conflicts.
   eventually 20 scraped || { cat "$SCRATCH/prometheus.log" >&2; asked 'trireme_ready' >&2; fail "Prometheus does not read three nodes"; }
+  drive $port dashboard $prometheus
   kill $pid
   wait $pid || true
   rm -r "$SCRATCH/prometheus"

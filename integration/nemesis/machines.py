@@ -53,6 +53,8 @@ class Machine:
         text = re.sub(r'(?m)^listen = "127\.0\.0\.1:', 'listen = "0.0.0.0:', path.read_text())
         for number in NODES:
             text = text.replace(f"127.0.0.1:{PORT + 200 + number}", f"{NET}.{number}:{PORT + 200 + number}")
+        # Each has the certificate of its own machine.
+        text = text.replace("certificates/127.0.0.1.", f"certificates/{NET}.{self.number}.")
         path.write_text(text)
 
     def start(self, process, preload):

@@ -11,7 +11,7 @@ cc -shared -fPIC -o "$SCRATCH/slow.so" "$(dirname "$0")/slow.c" -ldl
 promise() {
   local kind=$1 enter=(env)
   say "$kind: three machines, each with a server and its node"
-  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
+  start_sandbox $port --nodes 3 --tls "${@:2}" >/dev/null
   # The machines' cluster begins anew; there a node reaches its server by loopback, and the test does by the network.
   for number in 1 2 3; do
     cat "/proc/$(cat "$BOX/node$number/server.pid")/cmdline" >"$BOX/node$number/server.command"
@@ -20,6 +20,7 @@ promise() {
   done
   "$TRIREME" sandbox stop --dir "$BOX" >/dev/null
   rm -rf "$BOX"/node*/log
+  "$TRIREME" cert --dir "$BOX/certificates" 10.77.0.{1,2,3} >/dev/null
   [ "$(id -u)" = 0 ] || enter=(sudo)
   # What runs in the namespaces ends with them.
   "${enter[@]}" unshare --net --pid --fork --kill-child --mount-proc env PYTHONPATH="$ROOT/integration" \

@@ -91,7 +91,8 @@ impl Engine {
             ..
         } = cluster;
         members.sort();
-        let security = Security::new(tls.as_ref(), &members).map_err(StartError::Certificates)?;
+        let security = Security::new(tls.as_ref(), &address, &members);
+        let security = security.map_err(StartError::Certificates)?;
         let opened = LogStore::open(&directory, fresh, step as usize, metrics).await;
         let (store, identity) = opened.map_err(|source| StartError::Log { directory, source })?;
         let Identity { node, incarnation } = identity;

@@ -36,6 +36,7 @@ pub struct Security(Option<Arc<Certified>>);
 struct Certified {
     /// The hosts of all members.
     hosts: Vec<ServerName<'static>>,
+    address: String,
     files: Tls,
     configs: Mutex<Configs>,
 }
@@ -47,19 +48,20 @@ struct Configs {
 }
 
 impl Security {
-    /// Reads the certificates of a node whose cluster has these members.
+    /// Reads the certificates of the node at `address`, whose cluster has these members.
     ///
     /// # Errors
     /// A file cannot be read, or is not what it should be.
-    pub fn new(tls: Option<&Tls>, members: &[String]) -> anyhow::Result<Self> {
+    pub fn new(tls: Option<&Tls>, address: &str, members: &[String]) -> anyhow::Result<Self> {
         let Some(files) = tls else {
             return Ok(Self(None));
         };
         let hosts = members.iter().map(|member| name_of(member));
         Ok(Self(Some(Arc::new(Certified {
             hosts: hosts.collect::<io::Result<_>>()?,
+            configs: Configs::read(files, address)?.into(),
+            address: address.to_owned(),
             files: files.clone(),
-            configs: Configs::read(files)?.into(),
         }))))
     }
 
@@ -69,9 +71,14 @@ impl Security {
     /// As when they were read first; those that were read then count still.
     pub fn reload(&self) -> anyhow::Result<()> {
         if let Self(Some(certified)) = self {
-            *certified.lock() = Configs::read(&certified.files)?;
+            *certified.lock() = Configs::read(&certified.files, &certified.address)?;
         }
         Ok(())
+    }
+
+    /// The files of certificates, if they are used.
+    pub fn files(&self) -> Option<&Tls> {
+        self.0.as_ref().map(|certified| &certified.files)
     }
 
     /// Makes sure that the node at `address` is at the other end of this connection, if that can be made sure of.
@@ -128,13 +135,21 @@ impl fmt::Debug for Certified {
 }
 
 impl Configs {
-    fn read(files: &Tls) -> anyhow::Result<Self> {
+    fn read(files: &Tls, address: &str) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         for authority in certificates(&files.ca, "cluster.tls.ca")? {
             roots.add(authority)?;
         }
         let roots = Arc::new(roots);
-        let own = || certificates(&files.certificate, "cluster.tls.certificate");
+        let own = certificates(&files.certificate, "cluster.tls.certificate")?;
+        let is_own = verify_server_name(&ParsedCertificate::try_from(&own[0])?, &name_of(address)?);
+        is_own.with_context(|| {
+            let host = config::host(address);
+            let shown = files.certificate.display();
+            format!(
+                "{shown} is not for this node (cluster.address); `trireme cert {host}` makes one"
+            )
+        })?;
         let key = PrivateKeyDer::from_pem_file(&files.key);
         let key = key.with_context(|| unreadable(&files.key, "cluster.tls.key"))?;
         let provider = Arc::new(ring::default_provider());
@@ -143,12 +158,12 @@ impl Configs {
         let acceptor = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(own()?, key.clone_key());
+            .with_single_cert(own.clone(), key.clone_key());
         let acceptor = acceptor.with_context(|| mismatch(files))?;
         let connector = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])?
             .with_root_certificates(roots)
-            .with_client_auth_cert(own()?, key);
+            .with_client_auth_cert(own, key);
         Ok(Self {
             acceptor: Arc::new(acceptor).into(),
             connector: Arc::new(connector.with_context(|| mismatch(files))?).into(),
@@ -216,8 +231,9 @@ mod tests {
         }
     }
 
-    fn security(files: Option<&Tls>) -> Security {
-        Security::new(files, &["localhost:1".to_owned()]).unwrap()
+    fn security(files: Option<&Tls>, host: &str) -> Security {
+        let members = ["localhost:1".to_owned()];
+        Security::new(files, &format!("{host}:1"), &members).unwrap()
     }
 
     /// What the dialling and the accepting end say of each other, after a byte has come through.
@@ -250,10 +266,11 @@ mod tests {
     #[tokio::test]
     async fn only_members_of_one_authority_come_together() {
         let (one, other) = (made(), made());
-        let member = security(Some(&files(&one, "localhost")));
-        let elsewhere = security(Some(&files(&one, "elsewhere")));
-        let foreign = security(Some(&files(&other, "localhost")));
-        let plain = security(None);
+        let certified = |made, host| security(Some(&files(made, host)), host);
+        let member = certified(&one, "localhost");
+        let elsewhere = certified(&one, "elsewhere");
+        let foreign = certified(&other, "localhost");
+        let plain = security(None, "localhost");
         for (dialling, accepting, expected) in [
             (&member, &member, true),
             (&plain, &plain, true),
@@ -271,7 +288,8 @@ mod tests {
     #[tokio::test]
     async fn certificates_can_be_replaced() {
         let directory = made();
-        let [one, other] = [(), ()].map(|()| security(Some(&files(&directory, "localhost"))));
+        let [one, other] =
+            [(), ()].map(|()| security(Some(&files(&directory, "localhost")), "localhost"));
         let anew = made();
         for name in ["ca.pem", "localhost.pem", "localhost.key"] {
             let file = |directory: &TempDir| directory.path().join(name);
@@ -290,12 +308,25 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_and_the_key_of_another_are_refused() {
+    fn files_that_cannot_be_used_are_refused_by_name() {
         let directory = made();
-        let mut files = files(&directory, "localhost");
-        files.key = directory.path().join("elsewhere.key");
-        let error = Security::new(Some(&files), &[]).unwrap_err();
-        let error = format!("{error:#}");
-        assert!(error.contains("do not go together"), "{error}");
+        let good = files(&directory, "localhost");
+        let other_key = Tls {
+            key: directory.path().join("elsewhere.key"),
+            ..good.clone()
+        };
+        let no_authority = Tls {
+            ca: directory.path().join("none.pem"),
+            ..good.clone()
+        };
+        for (files, host, expected) in [
+            (&other_key, "localhost", "do not go together"),
+            (&no_authority, "localhost", "none.pem (cluster.tls.ca)"),
+            (&good, "db1", "`trireme cert db1`"),
+        ] {
+            let refused = Security::new(Some(files), &format!("{host}:1"), &[]);
+            let error = format!("{:#}", refused.unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }
