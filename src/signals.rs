@@ -65,10 +65,8 @@ fn reload(path: &Path, config: &watch::Sender<Arc<Config>>) {
     let other = match Config::load(path) {
         Ok(other) => other,
         Err(error) => {
-            // Where it is not valid TOML the error is several lines.
-            let error = error.to_string().lines().collect::<Vec<_>>().join(" ");
             warn!(
-                error,
+                %error,
                 "the configuration was not read again: the node goes on with what it has"
             );
             return;

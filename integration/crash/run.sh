@@ -15,7 +15,7 @@ promise() {
   done
   drive $port catching_up "$BOX" "${SANDBOX[@]}"
   drive $port unnoticed "$BOX" "${SANDBOX[@]}"
-  drive $port all "${ROUNDS:-3}" "$BOX" "${SANDBOX[@]}"
+  drive $port all "${ROUNDS:-2}" "$BOX" "${SANDBOX[@]}"
   stop_sandbox
 }
 on_both_servers "${LAZY[@]}"

@@ -18,7 +18,7 @@ ROW_BYTES = 100_000
 KEPT_BYTES, MAX_BYTES = 1 << 20, 4 << 20
 # Nothing takes as long, unless it hangs.
 LIMIT = 180
-TRANSACTIONS = 150
+TRANSACTIONS = 100
 
 
 def set_up():

@@ -15,9 +15,11 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use raw::{Raw, RawClient, RawCluster, RawServer, RawTls, Text};
+use raw::{NOTATION, Raw, RawClient, RawCluster, RawServer, RawTls, Text};
 
 const MAX_NAME_BYTES: usize = 64;
+/// The keys whose values are not to be shown.
+const SECRETS: [&str; 2] = ["password", "token"];
 
 /// A configuration that has been checked: every value in it can be used as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,8 +127,8 @@ pub enum ConfigError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("the configuration is not valid: {0}")]
-    Syntax(#[from] toml::de::Error),
+    #[error("the configuration is not valid: line {line}: {reason}")]
+    Syntax { line: usize, reason: String },
     #[error("{key} = {value:?}: {reason}")]
     Value {
         key: &'static str,
@@ -154,7 +156,7 @@ impl Config {
 
     /// Checks a configuration given as TOML text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text)?;
+        let raw: Raw = toml::from_str(text).map_err(|error| syntax(text, &error))?;
         let Raw {
             pid_file,
             client,
@@ -343,6 +345,24 @@ pub fn host(address: &str) -> &str {
     inner.unwrap_or(host)
 }
 
+/// What is wrong with a text, without the secrets that may be in it.
+fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count();
+    let written = text.lines().nth(line).unwrap_or_default();
+    let is_secret = SECRETS.iter().any(|key| written.contains(key));
+    let reason = if is_secret {
+        format!("expected a string in quotes; {NOTATION}")
+    } else {
+        error.message().to_owned()
+    };
+    ConfigError::Syntax {
+        line: line + 1,
+        reason,
+    }
+}
+
 fn invalid(key: &'static str, value: &str, reason: &'static str) -> ConfigError {
     ConfigError::Value {
         key,
@@ -421,6 +441,15 @@ mod tests {
     fn a_secret_is_not_shown() {
         let config = Config::parse("http.token = 'abc'\nserver.password = 'abc'").unwrap();
         assert!(!format!("{config:?}").contains("abc"));
+        for text in [
+            "server.password = 123456",
+            "[http]\n\ntoken = \"123456\nlisten = ''",
+            "http.token = '${123456'",
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains("expected a string in quotes"), "{error}");
+            assert!(!error.contains("123456"), "{error}");
+        }
     }
 
     #[test]
@@ -533,7 +562,8 @@ mod tests {
                 "NO_SUCH_VARIABLE; ${NAME} stands for",
             ),
             ("[server]\npassword = 'a$'", "for a dollar sign"),
-            ("[client", "not valid"),
+            ("[client", "line 1: "),
+            ("[client]\n\nlisten = 1", "line 3: invalid type"),
             ("[cluster]", "cluster.address is missing"),
             ("[cluster]\naddress = 'a:1'", "cluster.address"),
             (

@@ -4,6 +4,10 @@ use serde::Deserialize;
 
 use super::{BackdoorPolicy, Password};
 
+/// What strings may have in them.
+pub(super) const NOTATION: &str =
+    "${NAME} stands for a variable of the environment, \\$ for a dollar sign, \\\\ for a backslash";
+
 /// A string of the file, with values from the environment in it.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -14,11 +18,8 @@ impl TryFrom<String> for Text {
 
     fn try_from(written: String) -> Result<Self, String> {
         let text = subst::substitute(&written, &subst::Env);
-        text.map(Self).map_err(|error| {
-            format!(
-                "{error}; ${{NAME}} stands for a variable of the environment, \\$ for a dollar sign, \\\\ for a backslash"
-            )
-        })
+        text.map(Self)
+            .map_err(|error| format!("{error}; {NOTATION}"))
     }
 }
 

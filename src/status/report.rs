@@ -25,6 +25,7 @@ pub struct Report {
     /// Why clients should go to another node now; none if this one may serve them.
     pub problem: Option<String>,
     /// What its operator has told it to do.
+    #[serde(default)]
     pub duty: Duty,
     /// The port for clients.
     pub client_port: u16,

@@ -46,7 +46,7 @@ impl Script {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
         let config = Config::parse(&format!("{more}\n[server]\naddress = \"{address}\"")).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listener().await;
         let address = listener.local_addr().unwrap();
         let orders = Orders::default();
         let frontend = Frontend {
@@ -150,6 +150,20 @@ impl Script {
         let said = read_to_end(&mut self.client).await;
         read_to_end(&mut self.server).await;
         said
+    }
+}
+
+/// Listens on a port that is asked for by its number, as a node's is: one that the system has chosen would be another one
+/// when it is opened again.
+async fn listener() -> TcpListener {
+    loop {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        // Somebody else may have it meanwhile.
+        if let Ok(listener) = TcpListener::bind(address).await {
+            return listener;
+        }
     }
 }
 
