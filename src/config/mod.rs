@@ -3,6 +3,7 @@
 //! `config.example.toml` describes every key; a test keeps it equal to the defaults here. Strings may
 //! take values from the environment, so that one file can serve all nodes of a cluster.
 
+mod cluster;
 mod raw;
 
 use std::{
@@ -15,9 +16,10 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use raw::{NOTATION, Raw, RawClient, RawCluster, RawServer, RawTls, Text};
+pub use cluster::{AutoIncrement, BackdoorPolicy, Cluster, Tls};
 
-const MAX_NAME_BYTES: usize = 64;
+use raw::{NOTATION, Raw, RawClient, RawServer, Text};
+
 /// The keys whose values are not to be shown.
 const SECRETS: [&str; 2] = ["password", "token"];
 
@@ -63,60 +65,6 @@ impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(a secret)")
     }
-}
-
-/// This node's place in its cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cluster {
-    /// Nodes of another name are refused.
-    pub name: String,
-    /// This node's own entry among the members.
-    pub address: String,
-    /// `host:port` of every node that the cluster starts with.
-    pub members: Vec<String>,
-    /// Where this node listens to the others.
-    pub listen: SocketAddr,
-    /// From where they may connect; from anywhere if this is empty.
-    pub allow_from: Vec<IpNet>,
-    /// How they know each other; none if whoever reaches them is trusted.
-    pub tls: Option<Tls>,
-    /// Where it keeps its copy of the log.
-    pub directory: PathBuf,
-    /// How much of the log it keeps for nodes that are away, in bytes.
-    pub log_retention: u64,
-    /// Whether clients may read, from what may be stale, while there is no majority.
-    pub reads_without_majority: bool,
-    pub backdoor_commits: BackdoorPolicy,
-    /// Whether each node's `AUTO_INCREMENT` columns have values of their own.
-    pub auto_increment_by_node: bool,
-}
-
-/// Files of certificates, which `trireme cert` makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// Of the authority that has signed the certificates of all nodes.
-    pub ca: PathBuf,
-    /// Of this node, for the host in its own address.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
-
-/// The values that a server gives `AUTO_INCREMENT` columns: `offset`, `offset + increment`, and so on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AutoIncrement {
-    pub increment: usize,
-    pub offset: usize,
-}
-
-/// What becomes of a node whose server has committed what did not come through it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum BackdoorPolicy {
-    /// It stops: its data are not those of the others.
-    Fatal,
-    /// It says so and goes on.
-    Reported,
 }
 
 /// Why a configuration cannot be used.
@@ -231,93 +179,6 @@ impl Server {
             connect_timeout: Duration::from_millis(connect_timeout_ms),
             user,
             password,
-        })
-    }
-}
-
-impl Cluster {
-    fn check(raw: RawCluster) -> Result<Self, ConfigError> {
-        let RawCluster {
-            name: Text(name),
-            address,
-            members,
-            listen,
-            allow_from,
-            allow_plain,
-            tls,
-            directory: Text(directory),
-            log_retention_mb,
-            reads_without_majority,
-            backdoor_commits,
-            auto_increment_by_node,
-        } = raw;
-        let members: Vec<_> = members.into_iter().map(|Text(member)| member).collect();
-        let Text(address) = address.ok_or(ConfigError::Missing("cluster.address"))?;
-        if let Some(member) = members.iter().find(|m| !is_host_and_port(m)) {
-            let reason = "expected hosts and ports, such as \"db1:4567\"";
-            return Err(invalid("cluster.members", member, reason));
-        }
-        if let Some(member) = (1..members.len()).find(|at| members[..*at].contains(&members[*at])) {
-            let reason = "stands there twice";
-            return Err(invalid("cluster.members", &members[member], reason));
-        }
-        if !members.contains(&address) {
-            let reason = "expected one of cluster.members, word for word";
-            return Err(invalid("cluster.address", &address, reason));
-        }
-        if name.is_empty() || name.len() > MAX_NAME_BYTES {
-            let reason = "expected a name of 1 to 64 bytes";
-            return Err(invalid("cluster.name", &name, reason));
-        }
-        if log_retention_mb == 0 {
-            let key = "cluster.log_retention_mb";
-            return Err(invalid(key, "0", "expected at least 1"));
-        }
-        let listen = socket_address("cluster.listen", listen)?;
-        if tls.is_none() && !allow_plain && !listen.ip().is_loopback() {
-            return Err(ConfigError::Plain(listen));
-        }
-        let tls = tls.map(
-            |RawTls {
-                 ca,
-                 certificate,
-                 key,
-             }| {
-                let [ca, certificate, key] = [ca, certificate, key].map(|Text(path)| path.into());
-                Tls {
-                    ca,
-                    certificate,
-                    key,
-                }
-            },
-        );
-        Ok(Self {
-            name,
-            address,
-            members,
-            listen,
-            allow_from: networks("cluster.allow_from", allow_from)?,
-            tls,
-            directory: directory.into(),
-            log_retention: u64::from(log_retention_mb) << 20,
-            reads_without_majority,
-            backdoor_commits,
-            auto_increment_by_node,
-        })
-    }
-
-    /// The log's start moves by so many bytes at a time, and so many are read when a node starts.
-    pub fn log_step(&self) -> u64 {
-        (self.log_retention / 16).min(64 << 20)
-    }
-
-    /// What keeps this node's values of `AUTO_INCREMENT` columns apart from those of the others, if they
-    /// are to be kept apart. The order in which the members are written makes no difference.
-    pub fn auto_increment(&self) -> Option<AutoIncrement> {
-        let before = self.members.iter().filter(|m| **m < self.address);
-        self.auto_increment_by_node.then(|| AutoIncrement {
-            increment: self.members.len(),
-            offset: before.count() + 1,
         })
     }
 }
@@ -453,26 +314,6 @@ mod tests {
     }
 
     #[test]
-    fn each_member_has_values_of_its_own_however_they_are_written_down() {
-        for (text, expected) in [
-            ("members = ['a:1', 'b:1', 'c:1']", Some((3, 2))),
-            ("members = ['c:1', 'b:1', 'a:1']", Some((3, 2))),
-            ("members = ['b:1']", Some((1, 1))),
-            ("members = ['b:1']\nauto_increment_by_node = false", None),
-        ] {
-            let config = Config::parse(&format!(
-                "[cluster]\nallow_plain = true\naddress = 'b:1'\n{text}"
-            ));
-            let expected = expected.map(|(increment, offset)| AutoIncrement { increment, offset });
-            assert_eq!(
-                config.unwrap().cluster.unwrap().auto_increment(),
-                expected,
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
     fn values_come_from_the_environment_where_the_file_says_so() {
         // Cargo tells its tests the package's name.
         let text = r"
@@ -489,25 +330,6 @@ mod tests {
         let cluster = config.cluster.unwrap();
         assert_eq!(cluster.address, "trireme:1");
         assert_eq!(cluster.members, ["trireme:1", "b:1"]);
-    }
-
-    #[test]
-    fn what_is_not_encrypted_is_asked_for() {
-        let tls = "[cluster.tls]\nca = 'a'\ncertificate = 'c'\nkey = 'k'";
-        for (text, expected) in [
-            ("listen = '127.0.0.1:1'", true),
-            ("listen = '[::1]:1'", true),
-            ("listen = '10.0.0.1:1'", false),
-            ("", false),
-            ("allow_plain = true", true),
-            (tls, true),
-        ] {
-            let text = format!("[cluster]\naddress = 'a:1'\nmembers = ['a:1']\n{text}");
-            match Config::parse(&text) {
-                Err(ConfigError::Plain(_)) => assert!(!expected, "{text}"),
-                other => assert!(expected, "{text}: {other:?}"),
-            }
-        }
     }
 
     #[test]
