@@ -14,7 +14,7 @@ promise() {
   drive $port storm 5
   drive $port phases "${PHASES:-one}" "$BOX" "${SANDBOX[@]}"
   drive $port logged "$BOX" "${SANDBOX[@]}"
-  drive $port crashes ${CRASHES:-10} "$BOX" "${SANDBOX[@]}"
+  drive $port crashes ${CRASHES:-6} "$BOX" "${SANDBOX[@]}"
   drive $port lost ${LOST:-alone} "$BOX" "${SANDBOX[@]}"
   stop_sandbox
 }

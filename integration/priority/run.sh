@@ -13,7 +13,7 @@ promise() {
   drive $port replays 20
   yields=$(grep -c "yields to the applier" "$BOX/node1/trireme.log") || fail "none was replayed"
   say "$yields of them were replayed"
-  drive $port bank ${BANK_SECONDS:-10}
+  drive $port bank ${BANK_SECONDS:-6}
   stop_sandbox
 }
 on_both_servers
