@@ -7,9 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
@@ -40,18 +40,15 @@ pub fn make(directory: &Path, hosts: &[String], days: u32) -> anyhow::Result<Vec
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let valid_until = OffsetDateTime::now_utc() + Duration::days(days.into());
     let mut written = Vec::new();
-    let issuer = match authority(directory)? {
-        Some(issuer) => issuer,
-        None => {
-            let (certificate, key, issuer) = new_authority(valid_until)?;
-            written.extend(write_pair(directory, AUTHORITY, &certificate, &key)?);
-            issuer
-        }
-    };
+    if !paths(directory, AUTHORITY).iter().any(|path| path.exists()) {
+        let key = KeyPair::generate()?;
+        let certificate = authority_certificate(valid_until).self_signed(&key)?;
+        written.extend(write_pair(directory, AUTHORITY, &certificate, &key)?);
+    }
+    let issuer = authority(directory)?;
     for host in hosts {
         let key = KeyPair::generate()?;
         let certificate = node_certificate(host, valid_until)?.signed_by(&key, &issuer)?;
-        let (certificate, key) = (certificate.pem(), key.serialize_pem());
         written.extend(write_pair(directory, host, &certificate, &key)?);
     }
     Ok(written)
@@ -81,24 +78,16 @@ pub fn ageing(files: &Tls) -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-/// The authority whose files are in this directory, if there is one.
-fn authority(directory: &Path) -> anyhow::Result<Option<Issuer<'static, KeyPair>>> {
+/// The authority whose files are in this directory.
+fn authority(directory: &Path) -> anyhow::Result<Issuer<'static, KeyPair>> {
     let [certificate, key] = paths(directory, AUTHORITY);
-    match (certificate.exists(), key.exists()) {
-        (true, true) => {}
-        (false, false) => return Ok(None),
-        (is_there, _) => {
-            let (there, missing) = if is_there {
-                (certificate, key)
-            } else {
-                (key, certificate)
-            };
-            bail!(
-                "{} is there and {} is not: bring it back, or make all certificates anew in an empty directory",
-                there.display(),
-                missing.display()
-            );
-        }
+    for (there, missing) in [(&certificate, &key), (&key, &certificate)] {
+        ensure!(
+            missing.exists(),
+            "{} is there and {} is not: bring it back, or make all certificates anew in an empty directory",
+            there.display(),
+            missing.display()
+        );
     }
     let read = |path: &Path| {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
@@ -106,23 +95,16 @@ fn authority(directory: &Path) -> anyhow::Result<Option<Issuer<'static, KeyPair>
     let pair = KeyPair::from_pem(&read(&key)?);
     let pair = pair.with_context(|| format!("{} is not a private key", key.display()))?;
     let issuer = Issuer::from_ca_cert_pem(&read(&certificate)?, pair);
-    let issuer = issuer.with_context(|| format!("{} is no authority", certificate.display()))?;
-    Ok(Some(issuer))
+    issuer.with_context(|| format!("{} is no authority", certificate.display()))
 }
 
-fn new_authority(
-    valid_until: OffsetDateTime,
-) -> anyhow::Result<(String, String, Issuer<'static, KeyPair>)> {
+fn authority_certificate(valid_until: OffsetDateTime) -> CertificateParams {
     let mut params = dated(CertificateParams::default(), valid_until);
     let name = &mut params.distinguished_name;
     name.push(DnType::CommonName, "a Trireme cluster");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let key = KeyPair::generate()?;
-    let key_pem = key.serialize_pem();
-    let certificate = CertifiedIssuer::self_signed(params.clone(), key)?.pem();
-    let issuer = Issuer::new(params, KeyPair::from_pem(&key_pem)?);
-    Ok((certificate, key_pem, issuer))
+    params
 }
 
 fn node_certificate(host: &str, valid_until: OffsetDateTime) -> anyhow::Result<CertificateParams> {
@@ -153,11 +135,12 @@ fn paths(directory: &Path, name: &str) -> [PathBuf; 2] {
 fn write_pair(
     directory: &Path,
     name: &str,
-    certificate: &str,
-    key: &str,
+    certificate: &Certificate,
+    key: &KeyPair,
 ) -> anyhow::Result<[PathBuf; 2]> {
     let paths = paths(directory, name);
-    for ((path, content), mode) in paths.iter().zip([certificate, key]).zip([0o644, 0o600]) {
+    let contents = [certificate.pem(), key.serialize_pem()];
+    for ((path, content), mode) in paths.iter().zip(&contents).zip([0o644, 0o600]) {
         let write = || {
             let _ = fs::remove_file(path);
             let mut options = OpenOptions::new();

@@ -211,21 +211,19 @@ async fn renew_certificates(
     member: Option<&Member>,
     mut config: watch::Receiver<Arc<Config>>,
 ) -> Infallible {
-    let Some(member) = member else {
+    let cluster = config.borrow().cluster.clone();
+    let (Some(member), Some(files)) = (member, cluster.and_then(|cluster| cluster.tls)) else {
         return pending().await;
     };
+    let security = &member.replicator.log.security;
     loop {
-        let security = &member.replicator.log.security;
-        let ageing = security
-            .files()
-            .and_then(|files| certificates::ageing(files).transpose());
-        match ageing {
-            Some(Ok(reason)) => warn!(reason, "the node needs other certificates"),
-            Some(Err(error)) => warn!(
+        match certificates::ageing(&files) {
+            Ok(Some(reason)) => warn!(reason, "the node needs other certificates"),
+            Ok(None) => {}
+            Err(error) => warn!(
                 error = format!("{error:#}"),
                 "the node's certificates are not there any more"
             ),
-            None => {}
         }
         // The thread that sends outlives this.
         if timeout(DAY, config.changed()).await.is_ok()

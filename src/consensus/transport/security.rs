@@ -76,11 +76,6 @@ impl Security {
         Ok(())
     }
 
-    /// The files of certificates, if they are used.
-    pub fn files(&self) -> Option<&Tls> {
-        self.0.as_ref().map(|certified| &certified.files)
-    }
-
     /// Makes sure that the node at `address` is at the other end of this connection, if that can be made sure of.
     pub(crate) async fn dialled(&self, stream: TcpStream, address: &str) -> io::Result<Stream> {
         let Self(Some(certified)) = self else {
