@@ -1,4 +1,5 @@
-//! The certificates with which nodes know each other: an authority for the cluster, and one certificate a node.
+//! Files of certificates: those with which nodes know each other, an authority for the cluster and one certificate a node,
+//! and the one that a node shows its clients.
 
 use std::{
     fs::{self, OpenOptions},
@@ -13,12 +14,14 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-
-use crate::config::Tls;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 
 /// The authority's certificate, which every node has, and its key, which none needs.
 const AUTHORITY: &str = "ca";
+
+/// A node's own certificate for its clients, beside its log.
+const OWN: &str = "client";
+const OWN_VALIDITY: Duration = Duration::days(10 * 365);
 
 /// When a certificate is good for no longer than this, it is time for another.
 const RENEWAL: Duration = Duration::days(30);
@@ -54,12 +57,78 @@ pub fn make(directory: &Path, hosts: &[String], days: u32) -> anyhow::Result<Vec
     Ok(written)
 }
 
+/// The files of a node's own certificate and its key in `directory`, for clients that trust it or do not care. They are
+/// made if they are not there.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn own(directory: &Path) -> anyhow::Result<[PathBuf; 2]> {
+    let paths = paths(directory, OWN);
+    if !paths.iter().all(|path| path.exists()) {
+        let (certificate, key) = self_signed()?;
+        write_pair(directory, OWN, &certificate, &key)?;
+    }
+    Ok(paths)
+}
+
+/// A certificate that vouches for itself, as servers make one at their first start.
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn self_signed() -> anyhow::Result<(Certificate, KeyPair)> {
+    let valid_until = OffsetDateTime::now_utc() + OWN_VALIDITY;
+    let key = KeyPair::generate()?;
+    let mut params = dated(CertificateParams::default(), valid_until);
+    let name = &mut params.distinguished_name;
+    name.push(DnType::CommonName, "a Trireme node");
+    Ok((params.self_signed(&key)?, key))
+}
+
+/// The certificates in a file, which `key` of the configuration names.
+///
+/// # Errors
+/// It cannot be read, or has none.
+pub fn read(path: &Path, key: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read = read.with_context(|| unreadable(path, key))?;
+    ensure!(
+        !read.is_empty(),
+        "{} has no certificate ({key})",
+        path.display()
+    );
+    Ok(read)
+}
+
+/// The private key in a file, which `key` of the configuration names.
+///
+/// # Errors
+/// It cannot be read, or has none.
+pub fn read_key(path: &Path, key: &str) -> anyhow::Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(path).with_context(|| unreadable(path, key))
+}
+
+fn unreadable(path: &Path, key: &str) -> String {
+    format!(
+        "cannot read {} ({key}); `trireme cert` makes such files",
+        path.display()
+    )
+}
+
+/// What is wrong with a certificate whose key is another.
+pub fn mismatch(certificate: &Path, key: &Path) -> String {
+    format!(
+        "{} and {} do not go together",
+        certificate.display(),
+        key.display()
+    )
+}
+
 /// What there is to say of certificates that have come near their end.
 ///
 /// # Errors
 /// A file cannot be read, or has no certificate.
-pub fn ageing(files: &Tls) -> anyhow::Result<Option<String>> {
-    for path in [&files.ca, &files.certificate] {
+pub fn ageing(files: &[&Path]) -> anyhow::Result<Option<String>> {
+    for path in files {
         let shown = path.display();
         let read = || -> anyhow::Result<_> {
             let certificate = CertificateDer::from_pem_file(path)?;
@@ -71,7 +140,7 @@ pub fn ageing(files: &Tls) -> anyhow::Result<Option<String>> {
         if left < RENEWAL {
             let days = left.whole_days();
             return Ok(Some(format!(
-                "{shown} is good for {days} more days; make another with `trireme cert`, and send the node SIGHUP"
+                "{shown} is good for {days} more days; make another (`trireme cert` does), and send the node SIGHUP"
             )));
         }
     }
@@ -203,14 +272,20 @@ mod tests {
         for (days, is_told) in [(29, true), (31, false)] {
             let directory = directory.path().join(days.to_string());
             let made = make(&directory, &["db1".to_owned()], days).unwrap();
-            let [ca, _, certificate, key] = made.try_into().unwrap();
-            let files = Tls {
-                ca,
-                certificate,
-                key,
-            };
+            let files = [&*made[0], &*made[2]];
             assert_eq!(ageing(&files).unwrap().is_some(), is_told, "{days}");
         }
+    }
+
+    #[test]
+    fn a_nodes_own_certificate_is_made_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let [certificate, key] = own(directory.path()).unwrap();
+        let made = fs::read(&certificate).unwrap();
+        assert_eq!(read(&certificate, "").unwrap().len(), 1);
+        read_key(&key, "").unwrap();
+        own(directory.path()).unwrap();
+        assert_eq!(fs::read(&certificate).unwrap(), made);
     }
 
     #[test]

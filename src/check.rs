@@ -10,6 +10,7 @@ use crate::{
     certificates,
     config::{Cluster, Config},
     consensus::Security,
+    frontend::Encryption,
     net,
 };
 
@@ -44,10 +45,19 @@ pub async fn check(config: &Config) -> anyhow::Result<Verdict> {
     })?;
     let mut is_ready = !found.iter().any(backend::Finding::is_fatal);
     let mut findings: Vec<_> = found.iter().map(ToString::to_string).collect();
+    if let Some(files) = &config.certificate {
+        match Encryption::new(config) {
+            Ok(_) => findings.extend(certificates::ageing(&[&files.certificate])?),
+            Err(error) => {
+                is_ready = false;
+                findings.push(format!("{error:#}"));
+            }
+        }
+    }
     if let Some(cluster) = &config.cluster {
         if let Some(files) = &cluster.tls {
             match Security::new(Some(files), &cluster.address, &cluster.members) {
-                Ok(_) => findings.extend(certificates::ageing(files)?),
+                Ok(_) => findings.extend(certificates::ageing(&[&files.ca, &files.certificate])?),
                 Err(error) => {
                     is_ready = false;
                     findings.push(format!("{error:#}"));

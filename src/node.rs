@@ -5,7 +5,8 @@ use std::{
     fs,
     future::pending,
     net::{SocketAddr, TcpListener},
-    path::Path,
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -27,8 +28,9 @@ use crate::{
     config::{Cluster, Config},
     consensus::Engine,
     duty::{Duty, Orders},
-    frontend::{Frontend, Shared},
+    frontend::{Encryption, Frontend, Shared},
     metrics::Metrics,
+    net::LocalSocket,
     replicator::{ReplicationFailure, Replicator},
     signals::Signals,
     status::{self, LastError},
@@ -60,6 +62,13 @@ pub fn run(path: &Path, config: Config, last_error: &LastError) -> anyhow::Resul
     allow_open_files();
     let clients = listen(config.listen, "client.listen")?;
     let http = listen(config.http_listen, "http.listen")?;
+    let local = config.socket.clone().map(LocalSocket::bind).transpose();
+    let local = local.with_context(|| {
+        format!(
+            "cannot make the socket {:?} (client.socket); is a server or another node there?",
+            config.socket
+        )
+    })?;
     let pid_file = config.pid_file.clone();
     let lasting = Lasting {
         signals: Signals::listen(path.to_owned(), config)?,
@@ -70,9 +79,11 @@ pub fn run(path: &Path, config: Config, last_error: &LastError) -> anyhow::Resul
     let _pid_file = pid_file.as_deref().map(PidFile::write).transpose()?;
     loop {
         let (clients, http) = (clients.try_clone()?, http.try_clone()?);
+        let local = local.as_ref().map(|local| local.listener.try_clone());
+        let local = local.transpose()?;
         // All that has been spawned ends with its runtime, whatever it waits for.
         let runtime = new_runtime()?;
-        let end = runtime.block_on(start(lasting.clone(), clients, http))?;
+        let end = runtime.block_on(start(lasting.clone(), clients, local, http))?;
         drop(runtime);
         match end {
             End::Told => {
@@ -123,9 +134,15 @@ struct Lasting {
 }
 
 /// Runs a node until it must end or start over.
-async fn start(lasting: Lasting, clients: TcpListener, http: TcpListener) -> anyhow::Result<End> {
+async fn start(
+    lasting: Lasting,
+    clients: TcpListener,
+    local: Option<UnixListener>,
+    http: TcpListener,
+) -> anyhow::Result<End> {
     let config = lasting.signals.config.borrow().clone();
     let clients = tokio::net::TcpListener::from_std(clients)?;
+    let local = local.map(tokio::net::UnixListener::from_std).transpose()?;
     let http = tokio::net::TcpListener::from_std(http)?;
     let sessions = TaskTracker::new();
     let member = match &config.cluster {
@@ -141,19 +158,21 @@ async fn start(lasting: Lasting, clients: TcpListener, http: TcpListener) -> any
         metrics: lasting.metrics.clone(),
         sessions: sessions.clone(),
     });
+    let encryption = Arc::new(Encryption::new(&config)?);
     let frontend = Frontend {
         config: lasting.signals.config.clone(),
         shared: member.as_ref().map(|member| member.shared.clone()),
         sessions: sessions.clone(),
         orders: lasting.orders.clone(),
+        encryption: encryption.clone(),
     };
     tell_service_manager(NotifyState::Ready);
     info!(listen = %config.listen, server = %config.server.address, "node started");
     let end = tokio::select! {
-        never = frontend.serve(clients) => match never {},
+        never = frontend.serve(clients, local) => match never {},
         () = status::serve(http, source.clone()) => End::Told,
         never = source.publish() => match never {},
-        never = renew_certificates(member.as_ref(), lasting.signals.config.clone()) => match never {},
+        never = renew_certificates(&encryption, member.as_ref(), lasting.signals.config.clone()) => match never {},
         end = ended(member.as_ref()) => end,
         () = leave(lasting, &sessions) => End::Told,
     };
@@ -208,14 +227,19 @@ async fn ended(member: Option<&Member>) -> End {
 
 /// Reads the certificates again whenever the configuration was, and says when it is time for others.
 async fn renew_certificates(
+    encryption: &Encryption,
     member: Option<&Member>,
     mut config: watch::Receiver<Arc<Config>>,
 ) -> Infallible {
     let cluster = config.borrow().cluster.clone();
-    let (Some(member), Some(files)) = (member, cluster.and_then(|cluster| cluster.tls)) else {
-        return pending().await;
-    };
-    let security = &member.replicator.log.security;
+    let between_nodes = cluster.and_then(|cluster| cluster.tls);
+    let between_nodes = between_nodes
+        .iter()
+        .flat_map(|files| [&files.ca, &files.certificate]);
+    let files: Vec<_> = between_nodes
+        .map(PathBuf::as_path)
+        .chain(encryption.certificate())
+        .collect();
     loop {
         match certificates::ageing(&files) {
             Ok(Some(reason)) => warn!(reason, "the node needs other certificates"),
@@ -226,13 +250,20 @@ async fn renew_certificates(
             ),
         }
         // The thread that sends outlives this.
-        if timeout(DAY, config.changed()).await.is_ok()
-            && let Err(error) = security.reload()
+        if timeout(DAY, config.changed()).await.is_err() {
+            continue;
+        }
+        let between_nodes = member.map(|member| member.replicator.log.security.reload());
+        for reloaded in [Some(encryption.reload()), between_nodes]
+            .into_iter()
+            .flatten()
         {
-            warn!(
-                error = format!("{error:#}"),
-                "the node's certificates were not read again: those that it has count"
-            );
+            if let Err(error) = reloaded {
+                warn!(
+                    error = format!("{error:#}"),
+                    "the node's certificates were not read again: those that it has count"
+                );
+            }
         }
     }
 }

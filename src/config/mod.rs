@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub use cluster::{AutoIncrement, BackdoorPolicy, Cluster, Tls};
 
-use raw::{NOTATION, Raw, RawClient, RawServer, Text};
+use raw::{NOTATION, Raw, RawClient, RawIdentity, RawServer, Text};
 
 /// The keys whose values are not to be shown.
 const SECRETS: [&str; 2] = ["password", "token"];
@@ -28,8 +28,14 @@ const SECRETS: [&str; 2] = ["password", "token"];
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// The socket in the file system through which those on the same machine may.
+    pub socket: Option<PathBuf>,
     /// Who may say for whom it connects.
     pub balancers: Vec<IpNet>,
+    /// What the node shows clients that encrypt; one that it makes itself if there is none.
+    pub certificate: Option<Identity>,
+    /// Whether clients must encrypt.
+    pub require_secure_transport: bool,
     /// How long sessions may go on with their transactions when the node has been told to stop.
     pub drain_timeout: Duration,
     pub server: Server,
@@ -54,6 +60,13 @@ pub struct Server {
     /// The account of the node's own connections.
     pub user: String,
     pub password: Password,
+}
+
+/// Files of a certificate and its private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// A password or another secret, which is not shown.
@@ -114,13 +127,22 @@ impl Config {
         } = raw;
         let RawClient {
             listen,
+            socket,
             proxy_protocol_from,
+            require_secure_transport,
             drain_timeout_ms,
+            tls,
         } = client;
         let key = "client.proxy_protocol_from";
         Ok(Self {
             listen: socket_address("client.listen", listen)?,
+            socket: socket.map(|Text(path)| path.into()),
             balancers: networks(key, proxy_protocol_from)?,
+            certificate: tls.map(|RawIdentity { certificate, key }| {
+                let [certificate, key] = [certificate, key].map(|Text(path)| path.into());
+                Identity { certificate, key }
+            }),
+            require_secure_transport,
             drain_timeout: Duration::from_millis(drain_timeout_ms),
             server: Server::check(server)?,
             http_listen: socket_address("http.listen", http.listen)?,
@@ -135,12 +157,17 @@ impl Config {
     pub fn reloaded(&self, other: Self) -> (Self, Vec<&'static str>) {
         let reloaded = Self {
             balancers: other.balancers.clone(),
+            require_secure_transport: other.require_secure_transport,
             drain_timeout: other.drain_timeout,
             token: other.token.clone(),
             ..self.clone()
         };
         let differs = [
-            ("client", reloaded.listen != other.listen),
+            (
+                "client",
+                (reloaded.listen, &reloaded.socket) != (other.listen, &other.socket),
+            ),
+            ("client.tls", reloaded.certificate != other.certificate),
             ("server", reloaded.server != other.server),
             ("http", reloaded.http_listen != other.http_listen),
             ("pid_file", reloaded.pid_file != other.pid_file),
@@ -262,6 +289,7 @@ mod tests {
         for key in [
             "listen",
             "proxy_protocol_from",
+            "require_secure_transport",
             "drain_timeout_ms",
             "address",
             "connect_timeout_ms",

@@ -50,8 +50,18 @@ pub(super) struct Raw {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawClient {
     pub(super) listen: Text,
+    pub(super) socket: Option<Text>,
     pub(super) proxy_protocol_from: Vec<Text>,
+    pub(super) require_secure_transport: bool,
     pub(super) drain_timeout_ms: u64,
+    pub(super) tls: Option<RawIdentity>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIdentity {
+    pub(super) certificate: Text,
+    pub(super) key: Text,
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,8 +128,11 @@ impl Default for RawClient {
     fn default() -> Self {
         Self {
             listen: "0.0.0.0:3306".into(),
+            socket: None,
             proxy_protocol_from: Vec::new(),
+            require_secure_transport: false,
             drain_timeout_ms: 8000,
+            tls: None,
         }
     }
 }

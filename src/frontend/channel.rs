@@ -1,11 +1,11 @@
 //! One side's socket, read by packets and written by bytes.
 
-use std::{fmt, io};
+use std::{fmt, io, mem};
 
 use bytes::{Buf, BytesMut};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::TcpStream,
+use futures::FutureExt;
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, empty, join, split,
 };
 
 use crate::protocol::packet::{self, Head, Header};
@@ -28,6 +28,11 @@ impl fmt::Display for Side {
         })
     }
 }
+
+/// A socket, or what encrypts one.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// A socket failed, or closed where its peer had more to say.
 #[derive(Debug, thiserror::Error)]
@@ -59,21 +64,46 @@ pub(super) struct Packet {
 /// for input that may depend on that output flushes first.
 pub(super) struct Channel {
     side: Side,
-    socket: TcpStream,
+    socket: Box<dyn Socket>,
     input: BytesMut,
     output: Vec<u8>,
     shift: u8,
 }
 
 impl Channel {
-    pub(super) fn new(side: Side, socket: TcpStream) -> Self {
+    pub(super) fn new(side: Side, socket: impl Socket + 'static) -> Self {
         Self {
             side,
-            socket,
+            socket: Box::new(socket),
             input: BytesMut::new(),
             output: Vec::new(),
             shift: 0,
         }
+    }
+
+    /// Encrypts from here on. What has been read already is the begin of it.
+    ///
+    /// # Errors
+    /// The handshake fails. The socket is lost then, and if the future is dropped.
+    pub(super) async fn encrypt<S: Socket + 'static, F: Future<Output = io::Result<S>>>(
+        &mut self,
+        handshake: impl FnOnce(Box<dyn Socket>) -> F,
+    ) -> Result<(), ChannelError> {
+        self.flush().await?;
+        let socket = mem::replace(&mut self.socket, Box::new(empty()));
+        let (reader, writer) = split(socket);
+        let begun = io::Cursor::new(self.input.split());
+        let reader = AsyncReadExt::chain(begun, reader);
+        let socket = Box::new(join(reader, writer));
+        let encrypted = handshake(socket).await;
+        let encrypted = encrypted.map_err(|source| self.error(source))?;
+        self.socket = Box::new(encrypted);
+        Ok(())
+    }
+
+    /// Says goodbye, as encryption asks for, if that needs no waiting.
+    pub(super) fn close(&mut self) {
+        let _ = self.socket.shutdown().now_or_never();
     }
 
     /// Waits for the head of the next packet and leaves it unread; `None` when the peer has closed.
@@ -167,7 +197,11 @@ impl Channel {
 
     /// Sends what is held.
     pub(super) async fn flush(&mut self) -> Result<(), ChannelError> {
-        let sent = self.socket.write_all(&self.output).await;
+        let send = async {
+            self.socket.write_all(&self.output).await?;
+            self.socket.flush().await
+        };
+        let sent = send.await;
         self.output.clear();
         sent.map_err(|source| self.error(source))
     }

@@ -1,7 +1,11 @@
-//! The first packets of a session: the server's greeting, the client's answer, and the authentication of one to the other.
+//! The first packets of a session: the server's greeting, the client's answer, inside TLS if it asks for that, and the
+//! authentication of one to the other.
 
 use super::{
-    channel, proxied,
+    channel::{self, Packet},
+    encryption::Encryption,
+    origin::Origin,
+    proxied,
     session::{Session, SessionError, Speaker},
 };
 use crate::{
@@ -9,7 +13,8 @@ use crate::{
     protocol::{
         attributes,
         auth::{self, Dialogue},
-        handshake::{self, HandshakeError},
+        capability::Capabilities,
+        handshake::{self, HandshakeError, TLS_REQUEST},
         response::Status,
     },
 };
@@ -18,19 +23,28 @@ use crate::{
 /// of an answer, end at 64 KiB.
 const MAX_HANDSHAKE: usize = 128 * 1024;
 
+/// The sequence number of the first packet to the server: its greeting has 0.
+const FIRST: u8 = 1;
+
 /// The connection attribute that tells the server where a client is: it sees all of them come from the node.
 const CLIENT_ADDRESS: &str = "trireme_client";
 
 impl Session {
     /// Relays what comes before the first command; tells whether the client has been let in.
-    pub(super) async fn log_in(&mut self, config: &Config) -> Result<bool, SessionError> {
-        if !self.greeting().await? || !self.answer(config).await? {
+    pub(super) async fn log_in(
+        &mut self,
+        config: &Config,
+        encryption: &Encryption,
+    ) -> Result<bool, SessionError> {
+        if !self.greeting().await? || !self.answer(config, encryption).await? {
             return Ok(false);
         }
         let is_in = self.authenticate().await?;
         if !is_in {
             channel::drain(&mut self.server, &mut self.client).await?;
         }
+        self.client.renumber(0);
+        self.server.renumber(0);
         Ok(is_in)
     }
 
@@ -72,7 +86,11 @@ impl Session {
 
     /// Relays the answer without what a node cannot carry, and with where the client is; tells whether there
     /// is one.
-    async fn answer(&mut self, config: &Config) -> Result<bool, SessionError> {
+    async fn answer(
+        &mut self,
+        config: &Config,
+        encryption: &Encryption,
+    ) -> Result<bool, SessionError> {
         if !self.first_packet().await? {
             return Ok(false);
         }
@@ -82,17 +100,63 @@ impl Session {
                 return Ok(false);
             }
         }
-        let Some(mut answer) = self.client.take(MAX_HANDSHAKE).await? else {
-            return Err(SessionError::Answer(HandshakeError::TooLong));
-        };
+        let mut answer = self.take_first().await?;
         let offered = self.capabilities;
-        self.capabilities =
-            handshake::mask_answer(&mut answer.payload, offered).map_err(SessionError::Answer)?;
-        let address = self.address.to_string();
-        attributes::add(&mut answer.payload, offered, CLIENT_ADDRESS, &address);
-        self.server.put_packet(answer.sequence, &answer.payload);
+        let is_secure = handshake::asks_for_tls(&answer.payload);
+        if is_secure {
+            if !handshake::shows_tls(offered) {
+                return Err(SessionError::Answer(HandshakeError::Tls));
+            }
+            if !self.encrypt(encryption).await? || !self.first_packet().await? {
+                return Ok(false);
+            }
+            answer = self.take_first().await?;
+        } else if config.require_secure_transport && self.origin != Origin::Local {
+            return Err(SessionError::Insecure);
+        }
+        // Through a socket as well, clients tell their passwords in the clear.
+        let is_secure = is_secure || self.origin == Origin::Local;
+        let is_secure = is_secure && offered.has(Capabilities::TLS);
+        let agreed = handshake::mask_answer(&mut answer.payload, offered, is_secure);
+        self.capabilities = agreed.map_err(SessionError::Answer)?;
+        let origin = self.origin.to_string();
+        attributes::add(&mut answer.payload, offered, CLIENT_ADDRESS, &origin);
+        let mut sequence = FIRST;
+        if is_secure {
+            let request = &answer.payload[..TLS_REQUEST];
+            sequence = self.server.put_packet(sequence, request);
+            let address = &config.server.address;
+            let handshake = |server| encryption.connect(server, address);
+            let encrypted = self.server.encrypt(handshake).await;
+            encrypted.map_err(SessionError::Unencrypted)?;
+        }
+        self.server.put_packet(sequence, &answer.payload);
         self.server.flush().await?;
+        // Each side counts what it has said and heard itself.
+        let ahead = answer.sequence.wrapping_sub(sequence);
+        self.server.renumber(ahead);
+        self.client.renumber(0u8.wrapping_sub(ahead));
         Ok(true)
+    }
+
+    async fn take_first(&mut self) -> Result<Packet, SessionError> {
+        let packet = self.client.take(MAX_HANDSHAKE).await?;
+        let packet = packet.ok_or(SessionError::Answer(HandshakeError::TooLong))?;
+        self.answer_sequence = packet.sequence;
+        Ok(packet)
+    }
+
+    /// Encrypts towards the client; tells whether the server would wait for it.
+    async fn encrypt(&mut self, encryption: &Encryption) -> Result<bool, SessionError> {
+        let handshake = |client| encryption.accept(client);
+        tokio::select! {
+            biased;
+            _ = self.server.peek() => Ok(false),
+            encrypted = self.client.encrypt(handshake) => {
+                encrypted?;
+                Ok(true)
+            }
+        }
     }
 
     /// Relays an authentication to the server's verdict and tells whether it is an OK.

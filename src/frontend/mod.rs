@@ -2,8 +2,10 @@
 
 mod answer;
 mod channel;
+mod encryption;
 mod galera;
 mod login;
+mod origin;
 mod proxied;
 mod replicated;
 mod rollback;
@@ -18,13 +20,19 @@ use rustix::{
     io::Errno,
     net::{Shutdown, listen, shutdown},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::watch,
+};
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, error, field, info_span, warn};
+use tracing::{Instrument, debug, error, field, info_span, warn};
 
+pub use encryption::Encryption;
 pub use shared::Shared;
 
 use crate::{config::Config, duty::Orders, net::accept};
+use channel::Socket;
+use origin::Origin;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -36,19 +44,28 @@ pub struct Frontend {
     pub shared: Option<Arc<Shared>>,
     /// All sessions are among these.
     pub sessions: TaskTracker,
+    pub encryption: Arc<Encryption>,
     /// While they let nobody in, each session ends when it is in no transaction.
     pub orders: Orders,
 }
 
 impl Frontend {
-    /// Serves clients for as long as it is polled; dropping the future stops accepting.
-    pub async fn serve(self, mut listener: TcpListener) -> Infallible {
+    /// Serves clients, those through a socket in the file system as well if there is one, for as long as it is polled;
+    /// dropping the future stops accepting.
+    pub async fn serve(self, remote: TcpListener, local: Option<UnixListener>) -> Infallible {
         let frontend = Arc::new(self);
+        tokio::select! {
+            never = frontend.serve_remote(remote) => never,
+            never = frontend.serve_local(local) => never,
+        }
+    }
+
+    async fn serve_remote(self: &Arc<Self>, mut listener: TcpListener) -> Infallible {
         loop {
             tokio::select! {
                 biased;
-                () = frontend.orders.until_open(false) => {}
-                never = frontend.accept(&listener) => match never {},
+                () = self.orders.until_open(false) => {}
+                never = self.accept(&listener) => match never {},
             }
             // The port has other owners in this process; this closes it for all. A balancer tries another node then.
             if let Err(error) = shutdown(&listener, Shutdown::Both)
@@ -57,7 +74,7 @@ impl Frontend {
             {
                 warn!(%error, "cannot close the port for clients");
             }
-            frontend.orders.until_open(true).await;
+            self.orders.until_open(true).await;
             listener = match reopen(listener) {
                 Ok(listener) => listener,
                 Err(error) => {
@@ -70,11 +87,30 @@ impl Frontend {
 
     async fn accept(self: &Arc<Self>, listener: &TcpListener) -> Infallible {
         loop {
-            let (client, address) = accept(listener, "a client's").await;
-            let span = info_span!("session", client = %address, proxied_for = field::Empty);
-            let session = session::serve(client, address, self.clone());
-            self.sessions.spawn(session.instrument(span));
+            let (client, address) = accept(|| listener.accept(), "a client's").await;
+            if let Err(error) = client.set_nodelay(true) {
+                debug!(%error, "client left before its session");
+                continue;
+            }
+            self.begin(client, Origin::Remote(address));
         }
+    }
+
+    /// While the node lets nobody in, these sessions end as they begin.
+    async fn serve_local(self: &Arc<Self>, listener: Option<UnixListener>) -> Infallible {
+        let Some(listener) = listener else {
+            return pending().await;
+        };
+        loop {
+            let (client, _) = accept(|| listener.accept(), "a client's").await;
+            self.begin(client, Origin::Local);
+        }
+    }
+
+    fn begin(self: &Arc<Self>, client: impl Socket + 'static, origin: Origin) {
+        let span = info_span!("session", client = %origin, proxied_for = field::Empty);
+        let session = session::serve(client, origin, self.clone());
+        self.sessions.spawn(session.instrument(span));
     }
 }
 

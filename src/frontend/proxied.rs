@@ -13,6 +13,7 @@ use tracing::{Span, field};
 
 use super::{
     channel::Channel,
+    origin::Origin,
     session::{Session, SessionError},
 };
 use crate::config::Config;
@@ -33,11 +34,12 @@ impl Session {
     /// # Errors
     /// Its sender is no balancer of this node's, or what begins as a header is none.
     pub(super) async fn proxied(&mut self, config: &Config) -> Result<(), SessionError> {
-        if !config.is_balancer(self.address.ip()) {
-            return Err(SessionError::Untrusted(self.address));
+        match self.origin {
+            Origin::Remote(balancer) if config.is_balancer(balancer.ip()) => {}
+            origin => return Err(SessionError::Untrusted(origin)),
         }
         if let Some(address) = take(&mut self.client).await? {
-            self.address = address;
+            self.origin = Origin::Remote(address);
             Span::current().record("proxied_for", field::display(address));
         }
         Ok(())

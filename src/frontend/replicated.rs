@@ -31,6 +31,8 @@ const LAST_PREPARED: u32 = u32::MAX;
 const ENDS_TRANSACTION: &str = "a stored procedure or EXECUTE cannot commit, roll back, begin a transaction or define \
     anything here, since it runs inside a transaction of the cluster; have the client do so itself";
 
+const MALFORMED_ATTRIBUTES: &str = "the statement's query attributes cannot be read";
+
 /// A session whose transactions are replicated.
 pub(super) struct Replicated {
     transactions: Transactions,
@@ -119,7 +121,11 @@ impl Replicated {
     /// `COM_QUERY`: one statement, or several that the client may have agreed to send.
     async fn query(&mut self, session: &mut Session) -> Result<bool, SessionError> {
         let packet = session.take_command().await?;
-        let text = &packet[1..];
+        let Some(text) = session.take_attributes(&packet[1..]) else {
+            let refusal = Answer::refusal(errno::MALFORMED_PACKET, MALFORMED_ATTRIBUTES);
+            session.answer_with(refusal).await?;
+            return Ok(true);
+        };
         self.dialect.backslash_is_plain = session.has(Status::BACKSLASH_IS_PLAIN);
         let statements = if self.multi_statements {
             sql::statements(text, self.dialect)

@@ -4,7 +4,7 @@
 //! one), then both authenticate in [`authentication`](Session::authenticate); after that the client sends one
 //! command at a time and the server answers it. A client that sends commands ahead waits in its socket for the answer.
 
-use std::{fmt, future, io, net::SocketAddr, pin::pin, sync::Arc};
+use std::{fmt, future, io, pin::pin, sync::Arc};
 
 use tokio::{
     net::TcpStream,
@@ -15,7 +15,8 @@ use tracing::{debug, warn};
 use super::{
     Frontend,
     answer::{Answer, node_error},
-    channel::{self, Channel, ChannelError, Packet, Side},
+    channel::{self, Channel, ChannelError, Packet, Side, Socket},
+    origin::Origin,
     replicated::Replicated,
 };
 use crate::{
@@ -26,13 +27,11 @@ use crate::{
         capability::Capabilities,
         command::{Command, Reply, Shape},
         errno::{self, ErrorCode},
+        error::ErrorPacket,
         handshake::HandshakeError,
         response::{Next, Response, Status, Unexpected},
     },
 };
-
-/// The sequence number of the client's answer: the greeting has 0.
-const ANSWER_SEQUENCE: u8 = 1;
 
 /// Why the server cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -55,10 +54,14 @@ pub(super) enum SessionError {
     Greeting(HandshakeError),
     #[error("the client's answer to the greeting cannot be used: {0}")]
     Answer(HandshakeError),
+    #[error("the session cannot be encrypted towards the server as it is towards the client: {0}")]
+    Unencrypted(ChannelError),
+    #[error("{}", errno::INSECURE_TRANSPORT_MESSAGE)]
+    Insecure,
     #[error(
         "a PROXY header came from {0}, which is none of this node's client.proxy_protocol_from"
     )]
-    Untrusted(SocketAddr),
+    Untrusted(Origin),
     #[error("it begins like a PROXY header and is none")]
     Malformed,
     #[error("one side left during authentication")]
@@ -74,13 +77,9 @@ pub(super) enum SessionError {
 }
 
 /// Serves one client until either side closes.
-pub(super) async fn serve(client: TcpStream, address: SocketAddr, frontend: Arc<Frontend>) {
+pub(super) async fn serve(client: impl Socket + 'static, origin: Origin, frontend: Arc<Frontend>) {
     let config = frontend.config.borrow().clone();
     let shared = &frontend.shared;
-    if let Err(error) = client.set_nodelay(true) {
-        debug!(%error, "client left before its session");
-        return;
-    }
     let client = Channel::new(Side::Client, client);
     if let Some(problem) = shared.as_ref().and_then(|shared| shared.problem()) {
         return turn_away(client, &problem).await;
@@ -93,10 +92,12 @@ pub(super) async fn serve(client: TcpStream, address: SocketAddr, frontend: Arc<
             return turn_away(client, &reason).await;
         }
     };
-    let mut session = Session::new(client, address, server);
+    let mut session = Session::new(client, origin, server);
     if let Err(error) = session.run(&frontend, &config).await {
         session.end(error).await;
     }
+    session.client.close();
+    session.server.close();
 }
 
 async fn connect(config: &Config) -> Result<TcpStream, ConnectError> {
@@ -123,11 +124,14 @@ async fn refuse(client: &mut Channel, reason: &impl fmt::Display) -> Result<(), 
 
 pub(super) struct Session {
     pub(super) client: Channel,
-    /// Where the client is, or a balancer that does not say for whom it connects.
-    pub(super) address: SocketAddr,
+    pub(super) origin: Origin,
     pub(super) server: Channel,
     /// What the client and the server agreed to speak.
     pub(super) capabilities: Capabilities,
+    /// What stands before the text of the client's statement, if query attributes may.
+    pub(super) attributes: Vec<u8>,
+    /// The number of the last packet of the client before the server's verdict.
+    pub(super) answer_sequence: u8,
     pub(super) server_version: Vec<u8>,
     /// What the server calls its connection.
     pub(super) connection_id: u32,
@@ -138,12 +142,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn new(client: Channel, address: SocketAddr, server: Channel) -> Self {
+    fn new(client: Channel, origin: Origin, server: Channel) -> Self {
         Self {
             client,
-            address,
+            origin,
             server,
             capabilities: Capabilities(0),
+            attributes: Vec::new(),
+            answer_sequence: 1,
             server_version: Vec::new(),
             connection_id: 0,
             status: Status::AUTOCOMMIT,
@@ -152,11 +158,16 @@ impl Session {
     }
 
     async fn run(&mut self, frontend: &Frontend, config: &Config) -> Result<(), SessionError> {
-        let Frontend { shared, orders, .. } = frontend;
+        let Frontend {
+            shared,
+            orders,
+            encryption,
+            ..
+        } = frontend;
         // Waited for once: a statement pays nothing for it.
         let mut left = pin!(orders.until_open(false));
         let logged_in = tokio::select! {
-            logged_in = self.log_in(config) => logged_in?,
+            logged_in = self.log_in(config, encryption) => logged_in?,
             () = &mut left => false,
         };
         if !logged_in {
@@ -336,8 +347,22 @@ impl Session {
             }
             SessionError::Greeting(_) => refuse(&mut self.client, &error).await,
             SessionError::Answer(_) | SessionError::Untrusted(_) | SessionError::Malformed => {
-                self.tell(errno::HANDSHAKE, &error, ANSWER_SEQUENCE + 1)
-                    .await
+                let sequence = self.answer_sequence.wrapping_add(1);
+                self.tell(errno::HANDSHAKE, &error, sequence).await
+            }
+            SessionError::Unencrypted(_) => {
+                warn!("{error}");
+                let sequence = self.answer_sequence.wrapping_add(1);
+                self.tell(errno::HANDSHAKE, &error, sequence).await
+            }
+            SessionError::Insecure => {
+                let refusal = ErrorPacket {
+                    code: errno::INSECURE_TRANSPORT,
+                    message: error.to_string(),
+                };
+                let sequence = self.answer_sequence.wrapping_add(1);
+                self.client.put(&refusal.encode(sequence));
+                self.client.flush().await
             }
             SessionError::Unasked => {
                 warn!("{error}");

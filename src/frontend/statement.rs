@@ -8,8 +8,10 @@ use super::{
 use crate::{
     backend::Row,
     protocol::{
+        capability::Capabilities,
         command::{Command, Shape},
         packet::{self, END},
+        query_attributes,
         response::{Next, Response, Status},
     },
 };
@@ -38,6 +40,24 @@ impl Session {
         Ok(packet.ok_or(SessionError::TooLong(Side::Client))?.payload)
     }
 
+    /// Takes the attributes off what follows the byte of a `COM_QUERY`; gives the text if there is one.
+    pub(super) fn take_attributes<'a>(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
+        if !self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            return Some(rest);
+        }
+        let (attributes, text) = query_attributes::split(rest)?;
+        self.attributes = attributes.to_vec();
+        Some(text)
+    }
+
+    /// A statement of the node itself, as the client and the server have agreed to send them.
+    fn own_query(&self, statement: &[u8]) -> Vec<u8> {
+        if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            return [&[Command::QUERY.0], &query_attributes::NONE[..], statement].concat();
+        }
+        Command::QUERY.with(statement)
+    }
+
     /// Sends the server a command.
     pub(super) async fn send(&mut self, command: &[u8]) -> Result<(), SessionError> {
         self.server.put_packet(0, command);
@@ -52,7 +72,10 @@ impl Session {
         hidden: u16,
     ) -> Result<Answer, SessionError> {
         match source {
-            Source::Text(text) => self.send(&Command::QUERY.with(text)).await?,
+            Source::Text(text) => {
+                let command = [&[Command::QUERY.0], &self.attributes[..], text].concat();
+                self.send(&command).await?;
+            }
             Source::Packet => {
                 channel::pass(&mut self.client, &mut self.server).await?;
                 self.server.flush().await?;
@@ -76,7 +99,7 @@ impl Session {
         statements: [String; N],
     ) -> Result<[Answer; N], SessionError> {
         for statement in &statements {
-            let command = Command::QUERY.with(statement.as_bytes());
+            let command = self.own_query(statement.as_bytes());
             self.server.put_packet(0, &command);
         }
         self.server.flush().await?;
@@ -95,7 +118,7 @@ impl Session {
         hidden: u16,
     ) -> Result<Vec<Vec<u8>>, SessionError> {
         let more_follows = std::mem::take(&mut self.more_follows);
-        self.send(&Command::QUERY.with(statement)).await?;
+        self.send(&self.own_query(statement)).await?;
         let mut response = Response::new(Shape::Results, self.capabilities);
         let mut packets = Vec::new();
         loop {

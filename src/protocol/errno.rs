@@ -46,6 +46,13 @@ pub const WRONG_VALUE_FOR_VARIABLE: ErrorCode = ErrorCode::new(1231, b"42000");
 /// `ER_NET_PACKET_TOO_LARGE`.
 pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode::new(1153, b"08S01");
 
+/// `ER_SECURE_TRANSPORT_REQUIRED`.
+pub const INSECURE_TRANSPORT: ErrorCode = ErrorCode::new(3159, b"HY000");
+
+/// What servers say with it.
+pub const INSECURE_TRANSPORT_MESSAGE: &str =
+    "Connections using insecure transport are prohibited while --require_secure_transport=ON.";
+
 /// After these the server has rolled the transaction back, or an XA transaction can only be rolled
 /// back: `ER_LOCK_DEADLOCK`, `ER_XA_RBROLLBACK`, `ER_XA_RBTIMEOUT`, `ER_XA_RBDEADLOCK`.
 pub const ROLLED_BACK: [u16; 4] = [1213, 1402, 1613, 1614];

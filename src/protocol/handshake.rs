@@ -29,14 +29,12 @@
 use super::capability::Capabilities;
 
 /// What a node cannot carry between a client and a server.
-const MASKED: Capabilities = Capabilities(
-    Capabilities::TLS.0
-        | Capabilities::COMPRESS.0
-        | Capabilities::ZSTD.0
-        | Capabilities::QUERY_ATTRIBUTES.0,
-);
+const MASKED: Capabilities = Capabilities(Capabilities::COMPRESS.0 | Capabilities::ZSTD.0);
 
 const ANSWER_EXTENDED: usize = 28;
+
+/// Bytes of an answer before the user. Who asks for TLS sends these in the clear, and the whole answer inside TLS.
+pub const TLS_REQUEST: usize = 32;
 
 /// A first packet that a node cannot use.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -48,14 +46,14 @@ pub enum HandshakeError {
     #[error("it is too long to be one")]
     TooLong,
     #[error(
-        "it asks for TLS, which Trireme does not carry yet; connect without (--skip-ssl, --ssl-mode=DISABLED)"
+        "it asks for TLS, which the server does not offer; connect without (--skip-ssl, --ssl-mode=DISABLED)"
     )]
     Tls,
     #[error("it speaks the protocol from before MySQL 4.1; use a newer client")]
     Old,
 }
 
-/// Takes what a node cannot carry out of a greeting and tells what the server offers then.
+/// Takes what a node cannot carry out of a greeting, puts the node's TLS into it, and tells what the server offers then.
 ///
 /// # Errors
 /// The greeting is not one of protocol version 10; it is unchanged.
@@ -73,10 +71,26 @@ pub fn mask_greeting(payload: &mut [u8]) -> Result<Capabilities, HandshakeError>
     let (low, high, extended) = (13, 18, 27);
     let base = u32::from_le_bytes([fields[low], fields[low + 1], fields[high], fields[high + 1]]);
     let offered = with_extended(base, read_u32(fields, extended)) & !MASKED;
-    let [a, b, c, d, ..] = offered.0.to_le_bytes();
+    let mut shown = offered;
+    if shows_tls(offered) {
+        shown = shown | Capabilities::TLS;
+    }
+    let [a, b, c, d, ..] = shown.0.to_le_bytes();
     fields[low..low + 2].copy_from_slice(&[a, b]);
     fields[high..high + 2].copy_from_slice(&[c, d]);
     Ok(offered)
+}
+
+/// Whether a node lets its clients encrypt when its server offers this. MariaDB does not by default, and has no need to.
+/// Accounts on MySQL may have a plugin that sends a password in the clear inside TLS, where the server must be as well.
+pub fn shows_tls(offered: Capabilities) -> bool {
+    offered.has(Capabilities::TLS) || !offered.has(Capabilities::MYSQL)
+}
+
+/// Whether a client's first packet asks for TLS.
+pub fn asks_for_tls(answer: &[u8]) -> bool {
+    let asked = answer.first_chunk().map(|low| u16::from_le_bytes(*low));
+    asked.is_some_and(|asked| Capabilities(asked.into()).has(Capabilities::TLS))
 }
 
 /// What the server calls itself in its greeting.
@@ -93,13 +107,15 @@ pub fn connection_id(greeting: &[u8]) -> u32 {
     id.copied().map_or(0, u32::from_le_bytes)
 }
 
-/// Takes what a node cannot carry out of a client's answer and tells what both sides will speak.
+/// Takes what a node cannot carry out of a client's answer and tells what both sides will speak. `tls` is whether the
+/// server gets it inside TLS.
 ///
 /// # Errors
-/// The answer is too short, asks for TLS or is of the old protocol; it is unchanged.
+/// The answer is too short or is of the old protocol; it is unchanged.
 pub fn mask_answer(
     payload: &mut [u8],
     offered: Capabilities,
+    tls: bool,
 ) -> Result<Capabilities, HandshakeError> {
     let low = *payload
         .first_chunk::<2>()
@@ -107,14 +123,17 @@ pub fn mask_answer(
     if !Capabilities(u16::from_le_bytes(low).into()).has(Capabilities::PROTOCOL_41) {
         return Err(HandshakeError::Old);
     }
-    if payload.len() < 32 {
+    if payload.len() < TLS_REQUEST {
         return Err(HandshakeError::Truncated);
     }
     let asked = with_extended(read_u32(payload, 0), read_u32(payload, ANSWER_EXTENDED));
-    if asked.has(Capabilities::TLS) {
-        return Err(HandshakeError::Tls);
-    }
-    let [a, b, c, d, ..] = (asked & !MASKED).0.to_le_bytes();
+    let asked = asked & !MASKED & !Capabilities::TLS;
+    let told = if tls {
+        asked | Capabilities::TLS
+    } else {
+        asked
+    };
+    let [a, b, c, d, ..] = told.0.to_le_bytes();
     payload[..4].copy_from_slice(&[a, b, c, d]);
     Ok(asked & offered)
 }
@@ -144,18 +163,23 @@ mod tests {
         \0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0caching_sha2_password\0";
 
     #[test]
-    fn a_greeting_loses_only_what_cannot_be_carried() {
-        for (greeting, low, high, offered) in [
-            (MARIADB, [0xde, 0xf7], [0xff, 0xf3], 0x1f_f3ff_f7de),
-            (MYSQL, [0xdf, 0xf7], [0xff, 0xf3], 0xf3ff_f7df),
+    fn a_greeting_loses_what_cannot_be_carried_and_may_win_tls() {
+        for (greeting, has_tls, low, offered) in [
+            (MARIADB, true, 0xffde, 0x1f_fbff_ffde),
+            (MARIADB, false, 0xffde, 0x1f_fbff_f7de),
+            (MYSQL, true, 0xffdf, 0xfbff_ffdf),
+            (MYSQL, false, 0xf7df, 0xfbff_f7df_u64),
         ] {
-            let mut masked = greeting.to_vec();
-            assert_eq!(mask_greeting(&mut masked), Ok(Capabilities(offered)));
+            let mut greeting = greeting.to_vec();
             let v = greeting.iter().position(|&b| b == 0).unwrap();
-            let mut expected = greeting.to_vec();
-            expected[v + 14..v + 16].copy_from_slice(&low);
-            expected[v + 19..v + 21].copy_from_slice(&high);
-            assert_eq!(masked, expected);
+            if !has_tls {
+                greeting[v + 15] &= 0xf7;
+            }
+            let mut masked = greeting.clone();
+            assert_eq!(mask_greeting(&mut masked), Ok(Capabilities(offered)));
+            greeting[v + 14..v + 16].copy_from_slice(&u16::to_le_bytes(low));
+            greeting[v + 19..v + 21].copy_from_slice(&[0xff, 0xfb]);
+            assert_eq!(masked, greeting);
         }
     }
 
@@ -170,16 +194,18 @@ mod tests {
     #[test]
     fn an_answer_agrees_to_what_both_sides_have() {
         let offered = Capabilities(0x15_0100_0200);
-        for (capabilities, extended, agreed) in [
-            (0x0100_0220, 0x3, 0x1_0100_0200),
-            (0x0100_0201, 0x3, 0x0100_0200),
-            (0x0000_0200, 0x14, 0x14_0000_0200),
+        for (capabilities, extended, tls, told, agreed) in [
+            (0x0100_0220, 0x3, false, 0x0100_0200, 0x1_0100_0200),
+            (0x0100_0201, 0x3, false, 0x0100_0201, 0x0100_0200),
+            (0x0000_0200, 0x14, false, 0x0000_0200, 0x14_0000_0200),
+            (0x0000_0a00, 0x14, false, 0x0000_0200, 0x14_0000_0200),
+            (0x0000_0a01, 0, true, 0x0000_0a01, 0x0000_0200),
+            (0x0000_0201, 0, true, 0x0000_0a01, 0x0000_0200),
         ] {
             let mut payload = answer(capabilities, extended);
-            let mut expected = payload.clone();
-            expected[0] &= !0x20;
-            assert_eq!(mask_answer(&mut payload, offered), Ok(Capabilities(agreed)));
-            assert_eq!(payload, expected);
+            let agreed = Ok(Capabilities(agreed));
+            assert_eq!(mask_answer(&mut payload, offered, tls), agreed);
+            assert_eq!(payload, answer(told, extended));
         }
     }
 
@@ -187,13 +213,11 @@ mod tests {
     fn an_unusable_answer_says_why() {
         let offered = Capabilities(u64::MAX);
         for (mut payload, error) in [
-            (answer(0x0a00, 0), HandshakeError::Tls),
-            (answer(0x0a00, 0)[..32].to_vec(), HandshakeError::Tls),
             (answer(0x0001, 0), HandshakeError::Old),
             (answer(0x0200, 0)[..31].to_vec(), HandshakeError::Truncated),
             (vec![], HandshakeError::Truncated),
         ] {
-            assert_eq!(mask_answer(&mut payload, offered), Err(error));
+            assert_eq!(mask_answer(&mut payload, offered, false), Err(error));
         }
     }
 
@@ -213,7 +237,8 @@ mod tests {
         #[test]
         fn no_bytes_are_too_strange(mut payload: Vec<u8>) {
             let _ = mask_greeting(&mut payload);
-            let _ = mask_answer(&mut payload, Capabilities(u64::MAX));
+            let _ = mask_answer(&mut payload, Capabilities(u64::MAX), true);
+            let _ = asks_for_tls(&payload);
         }
 
         #[test]

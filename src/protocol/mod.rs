@@ -9,4 +9,5 @@ pub mod error;
 pub mod handshake;
 pub mod lenenc;
 pub mod packet;
+pub mod query_attributes;
 pub mod response;

@@ -363,13 +363,16 @@ impl Pair {
         // What would stand for a variable of the environment stands for itself.
         let literally = |path: &str| path.replace('\\', "\\\\").replace('$', "\\$");
         let path = |path: &Path| path.to_str().map(literally).map(toml::Value::from);
-        let paths = path(&self.node.pid_file).zip(path(&self.directory.join("log")));
-        let (pid_file, log) = paths.context("--dir is not valid UTF-8")?;
+        let own = |name| path(&self.directory.join(name));
+        let paths = path(&self.node.pid_file)
+            .zip(own("log"))
+            .zip(own("node.sock"));
+        let ((pid_file, log), socket) = paths.context("--dir is not valid UTF-8")?;
         let local = |port: u16| format!("127.0.0.1:{port}");
         let members: Vec<_> = pairs.iter().map(Self::peers).collect();
         let mut configuration = format!(
             "pid_file = {pid_file}\n\n\
-             [client]\nlisten = {:?}\nproxy_protocol_from = [\"127.0.0.1\"]\n\n\
+             [client]\nlisten = {:?}\nsocket = {socket}\nproxy_protocol_from = [\"127.0.0.1\"]\n\n\
              [server]\naddress = {:?}\nuser = \"root\"\n\n\
              [http]\nlisten = {:?}\ntoken = \"sandbox\"\n\n\
              [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\

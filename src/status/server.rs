@@ -81,7 +81,7 @@ pub async fn serve<L: ReplicatedLog>(listener: TcpListener, source: Arc<Source<L
     let router = router.with_state(source);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let (stream, _) = accept(&listener, "an HTTP").await;
+        let (stream, _) = accept(|| listener.accept(), "an HTTP").await;
         let Ok(place) = places.clone().try_acquire_owned() else {
             continue;
         };

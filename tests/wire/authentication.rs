@@ -35,7 +35,7 @@ pub(crate) async fn until_the_answer(plugin: &str, authentication: &[u8]) -> Scr
     script
         .server_arrives(
             &greeting(0xffff, 0xdfff, plugin),
-            &greeting(0xf7df, 0xd3ff, plugin),
+            &greeting(0xffdf, 0xdbff, plugin),
         )
         .await;
     script
@@ -144,7 +144,7 @@ async fn an_error_in_place_of_the_greeting() {
 async fn the_server_does_not_wait_for_ever() {
     let mut script = Script::start().await;
     script
-        .server(&greeting(0xf7df, 0xd3ff, "mysql_native_password"))
+        .server(&greeting(0xffdf, 0xdbff, "mysql_native_password"))
         .await;
     script
         .server(&packet(1, b"\xff\x87\x04#08S01Got timeout"))

@@ -4,6 +4,7 @@
 
 mod authentication;
 mod bad_input;
+mod encryption;
 mod large;
 mod leaving;
 mod proxied;

@@ -35,7 +35,7 @@ fn answer(at: Option<SocketAddr>) -> Vec<u8> {
 
 async fn greeted(configured: &str) -> Script {
     let mut script = Script::start_with(configured).await;
-    script.server(&greeting(0xf7df, 0xd3ff, PLUGIN)).await;
+    script.server(&greeting(0xffdf, 0xdbff, PLUGIN)).await;
     script
 }
 

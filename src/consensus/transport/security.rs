@@ -5,11 +5,10 @@
 
 use std::{
     fmt, io,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsAcceptor, TlsConnector, TlsStream,
@@ -17,14 +16,17 @@ use tokio_rustls::{
         ClientConfig, RootCertStore, ServerConfig,
         client::verify_server_name,
         crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+        pki_types::ServerName,
         server::{ParsedCertificate, WebPkiClientVerifier},
         version::TLS13,
     },
 };
 use tokio_util::either::Either;
 
-use crate::config::{self, Tls};
+use crate::{
+    certificates,
+    config::{self, Tls},
+};
 
 /// A connection to another node.
 pub(crate) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
@@ -132,11 +134,11 @@ impl fmt::Debug for Certified {
 impl Configs {
     fn read(files: &Tls, address: &str) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
-        for authority in certificates(&files.ca, "cluster.tls.ca")? {
+        for authority in certificates::read(&files.ca, "cluster.tls.ca")? {
             roots.add(authority)?;
         }
         let roots = Arc::new(roots);
-        let own = certificates(&files.certificate, "cluster.tls.certificate")?;
+        let own = certificates::read(&files.certificate, "cluster.tls.certificate")?;
         let is_own = verify_server_name(&ParsedCertificate::try_from(&own[0])?, &name_of(address)?);
         is_own.with_context(|| {
             let host = config::host(address);
@@ -145,8 +147,8 @@ impl Configs {
                 "{shown} is not for this node (cluster.address); `trireme cert {host}` makes one"
             )
         })?;
-        let key = PrivateKeyDer::from_pem_file(&files.key);
-        let key = key.with_context(|| unreadable(&files.key, "cluster.tls.key"))?;
+        let key = certificates::read_key(&files.key, "cluster.tls.key")?;
+        let mismatch = || certificates::mismatch(&files.certificate, &files.key);
         let provider = Arc::new(ring::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
@@ -154,42 +156,16 @@ impl Configs {
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(verifier)
             .with_single_cert(own.clone(), key.clone_key());
-        let acceptor = acceptor.with_context(|| mismatch(files))?;
+        let acceptor = acceptor.with_context(mismatch)?;
         let connector = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])?
             .with_root_certificates(roots)
             .with_client_auth_cert(own, key);
         Ok(Self {
             acceptor: Arc::new(acceptor).into(),
-            connector: Arc::new(connector.with_context(|| mismatch(files))?).into(),
+            connector: Arc::new(connector.with_context(mismatch)?).into(),
         })
     }
-}
-
-fn certificates(path: &Path, key: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let read = read.with_context(|| unreadable(path, key))?;
-    ensure!(
-        !read.is_empty(),
-        "{} has no certificate ({key})",
-        path.display()
-    );
-    Ok(read)
-}
-
-fn unreadable(path: &Path, key: &str) -> String {
-    format!(
-        "cannot read {} ({key}); `trireme cert` makes such files",
-        path.display()
-    )
-}
-
-fn mismatch(files: &Tls) -> String {
-    format!(
-        "{} and {} do not go together",
-        files.certificate.display(),
-        files.key.display()
-    )
 }
 
 /// The host of a `host:port`, as certificates name it.

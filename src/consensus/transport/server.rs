@@ -67,7 +67,7 @@ impl Server {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                (stream, from) = accept(&listener, "a peer's") => {
+                (stream, from) = accept(|| listener.accept(), "a peer's") => {
                     let Ok(place) = places.clone().try_acquire_owned() else { continue };
                     let (server, refused) = (self.clone(), refused.clone());
                     connections.spawn(async move {
