@@ -24,7 +24,7 @@ promise() {
   [ "$(id -u)" = 0 ] || enter=(sudo)
   # What runs in the namespaces ends with them.
   "${enter[@]}" unshare --net --pid --fork --kill-child --mount-proc env PYTHONPATH="$ROOT/integration" \
-    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$(dirname "$0")/drive.py" $port "${SECONDS_OF_FAULTS:-40}" \
+    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$(dirname "$0")/drive.py" $port "${SECONDS_OF_FAULTS:-25}" \
     "${SEED:-$RANDOM}" "$BOX" "$TRIREME" "$SCRATCH/slow.so" "$adya/bin/adya"
   rm -rf "$BOX"
 }

@@ -181,7 +181,7 @@ async fn run<'a>(
     }
     println!("making data directories, where there are none");
     let places: Vec<_> = pairs.iter().map(|p| p.place(options.durable)).collect();
-    try_join_all(places.iter().map(|place| program.initialise(place))).await?;
+    program.initialise(&places).await?;
 
     let deadline = Instant::now() + START_LIMIT;
     println!("starting the servers");

@@ -44,6 +44,15 @@ impl Place<'_> {
         self.directory.join("data")
     }
 
+    /// Where the data directory is made; nothing is there.
+    fn unfinished(&self) -> io::Result<PathBuf> {
+        let path = self.directory.join("data.unfinished");
+        if path.exists() {
+            fs::remove_dir_all(&path)?;
+        }
+        Ok(path)
+    }
+
     /// Not shared with another server: MariaDB removes at its start what it takes for its own
     /// left-over temporary tables, and breaks a server that is using them.
     fn temporary(&self) -> io::Result<String> {
@@ -91,17 +100,26 @@ impl Program {
         command
     }
 
-    /// Makes a data directory, if there is none, in which root has no password.
-    pub(super) async fn initialise(&self, place: &Place<'_>) -> anyhow::Result<()> {
-        let data = place.data();
-        if data.exists() {
+    /// Makes data directories in which root has no password, where there are none: one, and copies of it.
+    pub(super) async fn initialise(&self, places: &[Place<'_>]) -> anyhow::Result<()> {
+        let mut lacking = places.iter().filter(|place| !place.data().exists());
+        let Some(first) = lacking.next() else {
             return Ok(());
+        };
+        // Until they are complete they have another name: a directory that was left half-made is not used.
+        let made = first.unfinished()?;
+        self.make(first, &made).await?;
+        for place in lacking {
+            let copy = place.unfinished()?;
+            copy_directory(&made, &copy)
+                .with_context(|| format!("cannot make {}", copy.display()))?;
+            fs::rename(copy, place.data())?;
         }
-        // Until it is complete it has another name: a directory that was left half-made is not used.
-        let unfinished = place.directory.join("data.unfinished");
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished)?;
-        }
+        Ok(fs::rename(made, first.data())?)
+    }
+
+    /// Makes a data directory.
+    async fn make(&self, place: &Place<'_>, data: &Path) -> anyhow::Result<()> {
         let mut command = match self.family {
             Family::MariaDb => self.install_db(),
             Family::MySql => {
@@ -117,7 +135,7 @@ impl Program {
         let path = place.directory.join("server.log");
         let log = append(&path)?;
         let ended = command
-            .arg(format!("--datadir={}", unfinished.display()))
+            .arg(format!("--datadir={}", data.display()))
             .arg(place.temporary()?)
             .args(user())
             .stdin(Stdio::null())
@@ -133,7 +151,11 @@ impl Program {
                 path.display()
             );
         }
-        Ok(fs::rename(unfinished, data)?)
+        // A server's identity, which it draws when it starts without.
+        match fs::remove_file(data.join("auto.cnf")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// MariaDB's script, from beside the server if it is there.
@@ -186,6 +208,21 @@ impl Program {
         command.args(user()).args(&self.options);
         Ok(command)
     }
+}
+
+fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let copy = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_directory(&entry.path(), &copy)?;
+        } else {
+            fs::copy(entry.path(), copy)?;
+        }
+    }
+    Ok(())
 }
 
 /// Servers refuse to run as root unless they are told to.
