@@ -1,6 +1,7 @@
 //! The command line: what `trireme --help` shows, and the way from it to a running node.
 
 use std::{
+    env,
     io::{ErrorKind, IsTerminal, Write, stdout},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -9,7 +10,9 @@ use std::{
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::{
     certificates, check,
@@ -150,7 +153,13 @@ pub fn main() -> ExitCode {
 
 fn run(path: &Path, format: LogFormat) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    let filter = EnvFilter::try_from_env("TRIREME_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
+    let logged: Targets = LOGGED.parse()?;
+    let filter = match env::var("TRIREME_LOG") {
+        Ok(written) => written.parse().with_context(|| {
+            format!("TRIREME_LOG={written:?}, expected levels such as {LOGGED:?}")
+        })?,
+        Err(_) => logged.clone(),
+    };
     let last_error = LastError::default();
     let printed = fmt::layer()
         .with_writer(std::io::stderr)
@@ -161,7 +170,7 @@ fn run(path: &Path, format: LogFormat) -> anyhow::Result<()> {
     };
     tracing_subscriber::registry()
         .with(printed.with_filter(filter))
-        .with(last_error.clone().with_filter(EnvFilter::new(LOGGED)))
+        .with(last_error.clone().with_filter(logged))
         .init();
     node::run(path, config, &last_error)
 }

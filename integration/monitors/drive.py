@@ -129,7 +129,7 @@ def queries():
         expect("MaxScale's status", len(run(connection, f"SHOW STATUS {MAXSCALE}")), 6)
         expect("MaxScale's variables", len(run(connection, f"SHOW VARIABLES {MAXSCALE}")), 3)
         run(connection, "SET SESSION wsrep_sync_wait=0")
-        expect("what is not so", error_of(connection, "SET SESSION wsrep_sync_wait=1"), 1231)
+        expect("what is not so", error_of(connection, "SET SESSION wsrep_on=0"), 1231)
         results = multiple(connection, OPERATOR)
         expect("the operator's probe", [result[0][1] for result in results], ["4", "DISABLED", "Primary", "NONE", "OFF"])
         run(connection, "BEGIN")

@@ -2,12 +2,12 @@
 
 use std::iter;
 
-use tracing::info;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     answer::Answer,
     session::{Session, SessionError},
+    settings::Settings,
     shared::Shared,
 };
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
     consensus::{ReplicatedLog, View},
     duty::Duty,
     metrics::{CommitOutcome, Metrics},
-    protocol::errno,
     replicator::MAX_ENTRY_BYTES,
     sql::{
         Dialect,
@@ -77,11 +76,12 @@ fn uuid(of: &[u8]) -> String {
 
 impl Shared {
     /// What this node has to tell.
-    pub(super) fn galera(&self) -> Values {
+    pub(super) fn galera(&self, settings: Settings) -> Values {
         let view = self.replicator.log.view();
         Values {
             status: self.status(&view),
             variables: self.variables(&view),
+            session: settings.values(),
         }
     }
 
@@ -276,12 +276,11 @@ impl Shared {
             Duty::Leaving => "SHUTDOWN",
         };
         let position = format!("{}:{}", self.cluster_uuid(view), self.replicator.seen());
-        vec![
+        let mut variables = vec![
             (
                 "wsrep_auto_increment_control",
                 Value::Switch(cluster.auto_increment_by_node),
             ),
-            ("wsrep_causal_reads", Value::Switch(false)),
             ("wsrep_certify_nonPK", Value::Switch(true)),
             (
                 "wsrep_cluster_address",
@@ -326,11 +325,12 @@ impl Shared {
             ("wsrep_sst_method", text("none")),
             ("wsrep_sst_receive_address", text("AUTO")),
             ("wsrep_start_position", text(position)),
-            ("wsrep_sync_wait", number(0)),
             ("wsrep_trx_fragment_size", number(0)),
             ("wsrep_trx_fragment_unit", text("bytes")),
             ("pxc_maint_mode", text(maintenance)),
-        ]
+        ];
+        variables.extend(self.settings().values());
+        variables
     }
 }
 
@@ -340,13 +340,13 @@ pub(super) async fn show(
     session: &mut Session,
     values: &Values,
     statement: &[u8],
-    (kind, condition): (Kind, &[u8]),
+    (kind, is_global, condition): (Kind, bool, &[u8]),
     dialect: Dialect,
 ) -> Result<Answer, SessionError> {
     let mut packets = session.record(statement, 0).await?;
     // An error is one packet, and the client may ask for it again.
     if packets.len() > 1 {
-        let own = values.rows(kind, condition, dialect);
+        let own = values.rows(kind, is_global, condition, dialect);
         let own = session.record(&own, 0).await?;
         packets
             .retain(|packet| name_of(packet).is_none_or(|name| !galera::is_own(name.as_bytes())));
@@ -361,61 +361,4 @@ pub(super) async fn show(
 fn name_of(packet: &[u8]) -> Option<String> {
     let row = Row::decode(&packet.to_vec().into(), 2)?;
     row.text(0).map(str::to_owned)
-}
-
-/// An assignment that only administrators may make, and that changes nothing.
-const ADMINISTRATORS_ONLY: &str = "SET GLOBAL sort_buffer_size = @@GLOBAL.sort_buffer_size";
-
-impl Shared {
-    /// Answers `SET GLOBAL wsrep_desync`.
-    pub(super) async fn desync(
-        &self,
-        session: &mut Session,
-        value: &str,
-    ) -> Result<Answer, SessionError> {
-        let duty = match value {
-            "on" | "1" | "true" => Duty::Desynced,
-            "off" | "0" | "false" => Duty::Active,
-            _ => {
-                let reason =
-                    format!("Variable 'wsrep_desync' can't be set to the value of '{value}'");
-                return Ok(Answer::refusal(errno::WRONG_VALUE_FOR_VARIABLE, reason));
-            }
-        };
-        let [answer] = session.run_own([ADMINISTRATORS_ONLY.to_owned()]).await?;
-        if !answer.is_error() {
-            let present = self.orders.duty();
-            if !present.is_open() || !self.orders.give(duty) {
-                let reason = present.problem().unwrap_or("leaving");
-                return Ok(Answer::refusal(errno::WRONG_VALUE_FOR_VARIABLE, reason));
-            }
-            info!(?duty, "an operator's order");
-        }
-        Ok(answer)
-    }
-}
-
-/// Answers the assignment of a value to a variable of the node: it can only be what it is. None if it has no such variable.
-pub(super) async fn set(
-    session: &mut Session,
-    values: &Values,
-    name: &str,
-    value: &str,
-) -> Result<Option<Answer>, SessionError> {
-    let mut variables = values.variables.iter();
-    let Some((name, own)) = variables.find(|(known, _)| known.eq_ignore_ascii_case(name)) else {
-        return Ok(None);
-    };
-    if own.is(value) {
-        let [answer] = session.run_own(["DO 0".to_owned()]).await?;
-        return Ok(Some(answer));
-    }
-    let reason = format!(
-        "{name} is {} on this node and cannot be set to {value}",
-        own.shown()
-    );
-    Ok(Some(Answer::refusal(
-        errno::WRONG_VALUE_FOR_VARIABLE,
-        reason,
-    )))
 }

@@ -10,6 +10,7 @@ mod proxied;
 mod replicated;
 mod rollback;
 mod session;
+mod settings;
 mod shared;
 mod statement;
 mod transaction;

@@ -9,6 +9,7 @@ use super::{
     answer::Answer,
     galera,
     session::{Session, SessionError},
+    settings::Settings,
     shared::Shared,
     statement::Source,
     transaction::Transactions,
@@ -21,7 +22,10 @@ use crate::{
         errno,
         response::Status,
     },
-    sql::{self, Class, Dialect, galera::Question},
+    sql::{
+        self, Class, Dialect,
+        galera::{Assignments, Question, SyncWait},
+    },
 };
 
 /// The id that stands for the statement prepared last.
@@ -33,11 +37,23 @@ const ENDS_TRANSACTION: &str = "a stored procedure or EXECUTE cannot commit, rol
 
 const MALFORMED_ATTRIBUTES: &str = "the statement's query attributes cannot be read";
 
+/// A statement that does nothing.
+const NOTHING: &[u8] = b"DO 0";
+
+/// What is known of a statement.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    class: Class,
+    /// Which of these kinds it may be of.
+    kinds: SyncWait,
+}
+
 /// A session whose transactions are replicated.
 pub(super) struct Replicated {
     transactions: Transactions,
     dialect: Dialect,
-    prepared: HashMap<u32, Class>,
+    settings: Settings,
+    prepared: HashMap<u32, Known>,
     multi_statements: bool,
     /// In a `START TRANSACTION READ ONLY`, which is the server's own.
     reads_only: bool,
@@ -51,6 +67,7 @@ pub(super) struct Replicated {
 impl Replicated {
     pub(super) fn new(shared: Arc<Shared>, session: &Session) -> Self {
         Self {
+            settings: shared.settings(),
             transactions: Transactions::new(shared, session),
             dialect: Dialect::of(&session.server_version),
             prepared: HashMap::new(),
@@ -92,10 +109,13 @@ impl Replicated {
             Command::STMT_PREPARE => self.prepare(session).await?,
             Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => {
                 let id = session.statement_id().await?;
-                let class = self.prepared.get(&id).copied().unwrap_or(Class::Write);
-                let answer = self.statement(session, class, Source::Packet).await?;
+                let known = self.prepared.get(&id).copied().unwrap_or(Known {
+                    class: Class::Write,
+                    kinds: SyncWait::ALL,
+                });
+                let answer = self.statement(session, known, Source::Packet).await?;
                 session.answer_with(answer).await?;
-                return Ok(self.goes_on(class));
+                return Ok(self.goes_on(known.class));
             }
             Command::STMT_CLOSE => {
                 self.prepared.remove(&session.statement_id().await?);
@@ -135,12 +155,12 @@ impl Replicated {
         let last = statements.len() - 1;
         let mut goes_on = true;
         for (at, text) in statements.into_iter().enumerate() {
-            let class = self.class(text);
+            let known = self.known(text);
             session.more_follows = at < last;
             let first = session.server.first_sequence();
-            let answer = self.statement(session, class, Source::Text(text)).await?;
+            let answer = self.statement(session, known, Source::Text(text)).await?;
             let answer = answer.starting_at(first);
-            goes_on = self.goes_on(class);
+            goes_on = self.goes_on(known.class);
             let ends = at == last || answer.is_error() || !goes_on;
             session.renumber(if ends { 0 } else { answer.packet.sequence });
             session.answer_with(answer).await?;
@@ -157,13 +177,14 @@ impl Replicated {
         !releases(class) && !self.transactions.must_end()
     }
 
-    fn class(&self, text: &[u8]) -> Class {
-        let class = Class::of(text, self.dialect);
+    fn known(&self, text: &[u8]) -> Known {
+        let mut class = Class::of(text, self.dialect);
         let looks_harmless = matches!(class, Class::Read | Class::Session);
         if looks_harmless && self.may_write(text) {
-            return Class::Write;
+            class = Class::Write;
         }
-        class
+        let kinds = SyncWait::of(text, self.dialect);
+        Known { class, kinds }
     }
 
     /// Whether a statement that reads calls something that may write.
@@ -175,14 +196,14 @@ impl Replicated {
     async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
         let packet = session.take_command().await?;
         let text = &packet[1..];
-        let class = self.class(text);
-        if let Some(refusal) = self.unreplicable(session, class, text).await? {
+        let known = self.known(text);
+        if let Some(refusal) = self.unreplicable(session, known.class, text).await? {
             return session.answer_with(refusal).await;
         }
         session.send(&packet).await?;
         if let Some(id) = session.prepared_id().await? {
-            self.prepared.insert(id, class);
-            self.prepared.insert(LAST_PREPARED, class);
+            self.prepared.insert(id, known);
+            self.prepared.insert(LAST_PREPARED, known);
         }
         let answer = session.respond(Shape::Prepared, 0).await?;
         session.answer_with(answer).await
@@ -219,7 +240,7 @@ impl Replicated {
     async fn statement(
         &mut self,
         session: &mut Session,
-        class: Class,
+        Known { class, kinds }: Known,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
         self.reads_only &= session.has(Status::IN_TRANSACTION);
@@ -253,8 +274,15 @@ impl Replicated {
                 return Ok(answer);
             }
         }
+        if self.settings.sync_wait.meets(kinds)
+            && !self.in_transaction(session)
+            && let Some(refusal) = self.transactions.level(session).await?
+        {
+            session.discard(source).await?;
+            return Ok(refusal);
+        }
         if let Source::Text(text) = source
-            && matches!(class, Class::Read | Class::Session)
+            && matches!(class, Class::Read | Class::Session | Class::Autocommit(_))
             && let Some(question) = Question::of(text, self.dialect)
         {
             return self.answer(session, class, question, text).await;
@@ -270,24 +298,35 @@ impl Replicated {
         question: Question,
         text: &[u8],
     ) -> Result<Answer, SessionError> {
-        let values = self.transactions.galera();
+        let shared = self.transactions.shared.clone();
         match question {
-            Question::Show { kind, condition } => {
-                let asked = (kind, &condition[..]);
+            Question::Show {
+                kind,
+                is_global,
+                condition,
+            } => {
+                let values = shared.galera(self.settings);
+                let asked = (kind, is_global, &condition[..]);
                 galera::show(session, &values, text, asked, self.dialect).await
             }
-            Question::Set {
-                name,
-                value,
-                is_global: true,
-            } if name == "wsrep_desync" => self.transactions.desync(session, &value).await,
-            Question::Set { name, value, .. } => {
-                match galera::set(session, &values, &name, &value).await? {
-                    Some(answer) => Ok(answer),
-                    None => self.run(session, class, Source::Text(text)).await,
+            Question::Set(Assignments { own, rest }) => {
+                let changes = shared.changes_of(session, self.settings, &own, self.dialect);
+                let changes = match changes.await? {
+                    Ok(changes) => changes,
+                    Err(answer) => return Ok(answer),
+                };
+                let rest = rest.as_deref().unwrap_or(NOTHING);
+                let rest = shared.galera(self.settings).put_into(rest, self.dialect);
+                let answer = self.run(session, class, Source::Text(&rest)).await?;
+                if !answer.is_error() {
+                    for change in changes {
+                        shared.make(&mut self.settings, change);
+                    }
                 }
+                Ok(answer)
             }
             Question::Read => {
+                let values = shared.galera(self.settings);
                 let text = values.put_into(text, self.dialect);
                 self.run(session, class, Source::Text(&text)).await
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use tokio_util::task::TaskTracker;
@@ -30,6 +30,8 @@ pub struct Shared {
     pub(super) sessions: TaskTracker,
     /// Where clients connect.
     pub(super) client_port: u16,
+    /// What of its statements a session that begins has wait for what others have committed.
+    pub(super) sync_wait: AtomicU8,
 }
 
 impl Shared {
@@ -50,6 +52,7 @@ impl Shared {
             orders,
             sessions,
             client_port,
+            sync_wait: AtomicU8::new(0),
         }
     }
 

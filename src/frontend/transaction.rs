@@ -18,8 +18,8 @@ use crate::{
     id::TransactionId,
     metrics::{CommitOutcome, CommitPhase, Stopwatch},
     protocol::{errno, response::Status},
-    replicator::{Held, Outcome, Prepared, Refusal, Seat},
-    sql::{Class, galera::Values},
+    replicator::{Held, Outcome, Prepared, Refusal, Seat, Stale},
+    sql::Class,
     write_set::Key,
 };
 
@@ -28,7 +28,7 @@ const READ: &str = "DO (SELECT COUNT(*) FROM trireme.mark WHERE slot = 0)";
 
 /// The transactions of one session, one after the other.
 pub(super) struct Transactions {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     slot: Option<Arc<Slot>>,
     seat: Seat,
     open: Option<Open>,
@@ -70,18 +70,19 @@ impl Transactions {
         self.shared.replicator.captures.defined()
     }
 
-    /// What the node tells of itself to who knows Galera.
-    pub(super) fn galera(&self) -> Values {
-        self.shared.galera()
-    }
-
-    /// Answers `SET GLOBAL wsrep_desync`.
-    pub(super) async fn desync(
+    /// Waits until the server has all that was committed anywhere; the answer to the statement that has waited in vain.
+    pub(super) async fn level(
         &self,
         session: &mut Session,
-        value: &str,
-    ) -> Result<Answer, SessionError> {
-        self.shared.desync(session, value).await
+    ) -> Result<Option<Answer>, SessionError> {
+        let level = tokio::select! {
+            level = self.shared.replicator.level() => level,
+            error = session.server_lost() => return Err(error),
+        };
+        Ok(level.err().map(|stale| match stale {
+            Stale::NoMajority(error) => refusal(&error.into()),
+            Stale::Behind => Answer::refusal(errno::LOCK_WAIT_TIMEOUT, stale),
+        }))
     }
 
     /// The answer to a statement that must not run, since there is no majority.

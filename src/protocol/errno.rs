@@ -43,6 +43,15 @@ pub const NOT_SUPPORTED_YET: ErrorCode = ErrorCode::new(1235, b"42000");
 /// `ER_WRONG_VALUE_FOR_VAR`.
 pub const WRONG_VALUE_FOR_VARIABLE: ErrorCode = ErrorCode::new(1231, b"42000");
 
+/// `ER_WRONG_TYPE_FOR_VAR`.
+pub const WRONG_TYPE_FOR_VARIABLE: ErrorCode = ErrorCode::new(1232, b"42000");
+
+/// `ER_UNKNOWN_SYSTEM_VARIABLE`.
+pub const UNKNOWN_SYSTEM_VARIABLE: ErrorCode = ErrorCode::new(1193, b"HY000");
+
+/// `ER_LOCK_WAIT_TIMEOUT`.
+pub const LOCK_WAIT_TIMEOUT: ErrorCode = ErrorCode::new(1205, b"HY000");
+
 /// `ER_NET_PACKET_TOO_LARGE`.
 pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode::new(1153, b"08S01");
 

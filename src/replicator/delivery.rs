@@ -101,6 +101,10 @@ impl Replicator {
                 continue;
             } else {
                 self.lag.reach(deliveries.reached());
+                // What comes after a definition waits for it.
+                if delivery.claims.holder().is_none() {
+                    self.level.reach(deliveries.reached());
+                }
                 tokio::select! {
                     biased;
                     delivered = deliveries.next() => delivered,

@@ -7,6 +7,7 @@ mod delivery;
 mod entry;
 mod fence;
 mod lag;
+mod level;
 mod order;
 mod prepared;
 mod recovery;
@@ -47,6 +48,8 @@ pub use entry::take_bodies;
 use entry::{Entry, small_body};
 pub use entry::{MAX_ENTRY_BYTES, Malformed, TooLarge};
 use lag::Lag;
+use level::Level;
+pub use level::Stale;
 pub use order::Load;
 use order::{InTheWay, Order};
 pub use prepared::{Held, Prepared};
@@ -72,6 +75,7 @@ pub struct Replicator {
     applied: watch::Sender<Seqno>,
     startup: Startup,
     lag: Lag,
+    level: Level,
 }
 
 #[derive(Default)]
@@ -224,6 +228,7 @@ impl Replicator {
             applied: watch::Sender::default(),
             startup: Startup::new(),
             lag: Lag::default(),
+            level: Level::default(),
             metrics,
         }
     }
@@ -394,6 +399,7 @@ impl Replicator {
     fn has_applied(&self, seqno: Seqno) {
         self.lock().order.applied(seqno);
         self.lag.reach(seqno.0);
+        self.level.reach(seqno.0);
         self.applied.send_replace(seqno);
     }
 

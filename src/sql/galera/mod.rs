@@ -3,10 +3,14 @@
 //! The server evaluates all of them: a node puts what it knows into the text. Sources: "Galera Cluster Status
 //! Variables" and "Galera Cluster System Variables" in MariaDB's documentation, and the tools' own statements.
 
+mod assignments;
 mod question;
+mod sync_wait;
 mod values;
 
+pub use assignments::{Assignment, Assignments};
 pub use question::Question;
+pub use sync_wait::SyncWait;
 pub use values::{Value, Values};
 
 use super::lexer::Token;

@@ -1,6 +1,6 @@
 //! What a statement asks.
 
-use super::{Kind, NAMES, begins_with, is_own, is_scope};
+use super::{Assignments, Kind, NAMES, begins_with, is_own, is_scope};
 use crate::sql::lexer::{Dialect, Lexer, Token};
 
 /// Longer texts ask for something else.
@@ -10,15 +10,14 @@ const MAX_BYTES: usize = 16 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Question {
     /// `SHOW STATUS` or `SHOW VARIABLES`, with its condition as it stands after `WHERE`.
-    Show { kind: Kind, condition: Vec<u8> },
+    Show {
+        kind: Kind,
+        is_global: bool,
+        condition: Vec<u8>,
+    },
     /// A statement that reads them among other things.
     Read,
-    /// An assignment of this, as it is written, to one variable.
-    Set {
-        name: String,
-        value: String,
-        is_global: bool,
-    },
+    Set(Assignments),
 }
 
 impl Question {
@@ -37,7 +36,7 @@ impl Question {
             return None;
         }
         if first.is("SET") {
-            return set(lexer);
+            return Some(Assignments::of(text, dialect).map_or(Self::Read, Self::Set));
         }
         let reads = first.is("SELECT") || first.is("WITH") || first.is_symbol(b'(');
         reads.then_some(Self::Read)
@@ -47,6 +46,7 @@ impl Question {
 /// After `SHOW`.
 fn show(text: &[u8], mut lexer: Lexer<'_>) -> Option<Question> {
     let mut token = lexer.next()?;
+    let is_global = token.is("GLOBAL");
     if is_scope(&token) {
         token = lexer.next()?;
     }
@@ -69,7 +69,11 @@ fn show(text: &[u8], mut lexer: Lexer<'_>) -> Option<Question> {
         },
         Some(_) => return None,
     };
-    Some(Question::Show { kind, condition })
+    Some(Question::Show {
+        kind,
+        is_global,
+        condition,
+    })
 }
 
 /// Whether a pattern may match one of the names, by what it has before its first wildcard.
@@ -85,39 +89,6 @@ fn may_match(pattern: &[u8]) -> bool {
     }
     let mut names = NAMES.iter().map(|name| name.as_bytes());
     names.any(|name| begins_with(name, &head) || begins_with(&head, name))
-}
-
-/// After `SET`: one assignment of one word to one of the names.
-fn set(mut lexer: Lexer<'_>) -> Option<Question> {
-    let mut token = lexer.next()?;
-    let mut is_global = false;
-    while is_scope(&token) || token.is_symbol(b'@') || token.is_symbol(b'.') {
-        is_global |= token.is("GLOBAL");
-        token = lexer.next()?;
-    }
-    let (Token::Word(name) | Token::Quoted(name)) = token else {
-        return None;
-    };
-    if !is_own(name) {
-        return None;
-    }
-    let mut token = lexer.next()?;
-    if token.is_symbol(b':') {
-        token = lexer.next()?;
-    }
-    if !token.is_symbol(b'=') {
-        return None;
-    }
-    let (Token::Word(value) | Token::Quoted(value) | Token::Text(value)) = lexer.next()? else {
-        return None;
-    };
-    let is_last = lexer.next().is_none_or(|token| token.is_symbol(b';'));
-    let text = |bytes| String::from_utf8_lossy(bytes).to_lowercase();
-    is_last.then(|| Question::Set {
-        name: text(name),
-        value: text(value),
-        is_global,
-    })
 }
 
 #[cfg(test)]
@@ -167,39 +138,8 @@ mod tests {
         ] {
             let expected = expected.map(|(kind, condition)| Question::Show {
                 kind,
+                is_global: text.to_lowercase().contains("global"),
                 condition: condition.as_bytes().to_vec(),
-            });
-            assert_eq!(Question::of(text.as_bytes(), MYSQL), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn assignments() {
-        for (text, expected) in [
-            (
-                "SET SESSION wsrep_sync_wait=0",
-                Some(("wsrep_sync_wait", "0", false)),
-            ),
-            (
-                "set @@session.WSREP_on := 'ON';",
-                Some(("wsrep_on", "on", false)),
-            ),
-            (
-                "SET @@GLOBAL.wsrep_desync = ON",
-                Some(("wsrep_desync", "on", true)),
-            ),
-            (
-                "set global wsrep_desync=0",
-                Some(("wsrep_desync", "0", true)),
-            ),
-            ("SET wsrep_sync_wait = 0, a = 1", None),
-            ("SET a = 'wsrep_on'", None),
-            ("SET wsrep_on = f()", None),
-        ] {
-            let expected = expected.map(|(name, value, is_global)| Question::Set {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                is_global,
             });
             assert_eq!(Question::of(text.as_bytes(), MYSQL), expected, "{text}");
         }

@@ -33,7 +33,10 @@ const CLAUSES: [&str; 22] = [
 #[derive(Debug, Clone)]
 pub struct Values {
     pub status: Vec<(&'static str, Value)>,
+    /// With their global values.
     pub variables: Vec<(&'static str, Value)>,
+    /// What some of these are in the session that asks.
+    pub session: Vec<(&'static str, Value)>,
 }
 
 /// A value.
@@ -46,9 +49,21 @@ pub enum Value {
 }
 
 impl Values {
+    /// A variable's value, under its name as documentation has it.
+    pub fn variable(
+        &self,
+        name: impl Fn(&str) -> bool,
+        is_global: bool,
+    ) -> Option<(&'static str, &Value)> {
+        let own = self.session.iter().filter(|_| !is_global);
+        let mut all = own.chain(&self.variables);
+        let (name, value) = all.find(|(known, _)| name(known))?;
+        Some((name, value))
+    }
+
     /// A statement that gives those of one kind for which a condition holds, a name and a value each.
-    pub fn rows(&self, kind: Kind, condition: &[u8], dialect: Dialect) -> Vec<u8> {
-        let rows = self.union(kind, ["Variable_name", "Value"], dialect);
+    pub fn rows(&self, kind: Kind, is_global: bool, condition: &[u8], dialect: Dialect) -> Vec<u8> {
+        let rows = self.union(kind, is_global, ["Variable_name", "Value"], dialect);
         let mut statement = format!("SELECT * FROM ({rows}) AS node WHERE ").into_bytes();
         statement.extend_from_slice(condition);
         statement
@@ -66,7 +81,7 @@ impl Values {
                 Token::Symbol(b')') => depth -= 1,
                 _ => {}
             }
-            let place = self.variable(text, &tokens, at, depth == 0, dialect);
+            let place = self.read(text, &tokens, at, depth == 0, dialect);
             let place = place.or_else(|| self.table(text, &tokens, at, dialect));
             if let Some((end, instead)) = place
                 && tokens[at].start >= written
@@ -81,7 +96,7 @@ impl Values {
     }
 
     /// The variable that is read here: where its name ends, and what is to stand there instead.
-    fn variable(
+    fn read(
         &self,
         text: &[u8],
         tokens: &[Spanned],
@@ -96,13 +111,14 @@ impl Values {
         if !(one.token.is_symbol(b'@') && two.token.is_symbol(b'@')) {
             return None;
         }
-        let name = match rest {
-            [scope, dot, name, ..] if is_scope(&scope.token) && dot.token.is_symbol(b'.') => name,
-            [name, ..] => name,
+        let (is_global, name) = match rest {
+            [scope, dot, name, ..] if is_scope(&scope.token) && dot.token.is_symbol(b'.') => {
+                (scope.token.is("GLOBAL"), name)
+            }
+            [name, ..] => (false, name),
             [] => return None,
         };
-        let mut known = self.variables.iter();
-        let (_, value) = known.find(|(known, _)| name.token.is_name(known))?;
+        let (_, value) = self.variable(|known| name.token.is_name(known), is_global)?;
         let mut instead = value.literal(dialect).into_bytes();
         let before = at.checked_sub(1).map(|before| tokens[before].token);
         let begins = before.is_some_and(|t| t.is_symbol(b',') || t.is("SELECT") || t.is("ALL"));
@@ -148,7 +164,8 @@ impl Values {
         };
         let name = String::from_utf8_lossy(&text[schema.start..table.end]).into_owned();
         let columns = ["VARIABLE_NAME", "VARIABLE_VALUE"];
-        let own = self.union(kind, columns, dialect);
+        let is_global = !table.token.is_name("session_variables");
+        let own = self.union(kind, is_global, columns, dialect);
         let others = NAMES.map(|own| format!("LEFT(VARIABLE_NAME, {}) <> '{own}'", own.len()));
         let others = others.join(" AND ");
         let mut instead = format!(
@@ -172,6 +189,7 @@ impl Values {
     fn union(
         &self,
         kind: Kind,
+        is_global: bool,
         [name_column, value_column]: [&str; 2],
         dialect: Dialect,
     ) -> String {
@@ -188,6 +206,12 @@ impl Values {
             column(value_column)
         );
         for (name, value) in values {
+            let value = match kind {
+                Kind::Status => value,
+                Kind::Variables => self
+                    .variable(|known| known == *name, is_global)
+                    .map_or(value, |(_, value)| value),
+            };
             let value = Value::Text(value.shown()).literal(dialect);
             query.push_str(&format!(" UNION ALL SELECT '{name}', {value}"));
         }
@@ -264,6 +288,7 @@ mod tests {
                 ("wsrep_sync_wait", Value::Number("0".to_owned())),
                 ("pxc_maint_mode", text("DISABLED")),
             ],
+            session: vec![("wsrep_sync_wait", Value::Number("7".to_owned()))],
         }
     }
 
@@ -281,10 +306,13 @@ mod tests {
                 "SELECT 1, 'it''s' AS n FROM t",
             ),
             (
-                "SELECT IF(@@wsrep_sync_wait = 0, 'a', @@wsrep_desync)",
-                "SELECT IF(0 = 0, 'a', 0)",
+                "SELECT IF(@@wsrep_sync_wait = @@global.wsrep_sync_wait, 'a', @@wsrep_desync)",
+                "SELECT IF(7 = 0, 'a', 0)",
             ),
-            ("SELECT (SELECT @@wsrep_sync_wait) x", "SELECT (SELECT 0) x"),
+            (
+                "SELECT (SELECT @@session.wsrep_sync_wait) x",
+                "SELECT (SELECT 7) x",
+            ),
             (
                 "SELECT @@wsrep_unknown, '@@wsrep_desync'",
                 "SELECT @@wsrep_unknown, '@@wsrep_desync'",

@@ -1,0 +1,224 @@
+//! The variables of a node that its clients may set, for themselves or for all.
+
+use std::sync::atomic::Ordering;
+
+use tracing::info;
+
+use super::{
+    answer::Answer,
+    session::{Session, SessionError},
+    shared::Shared,
+};
+use crate::{
+    backend::Row,
+    duty::Duty,
+    protocol::{errno, packet::ERR},
+    sql::{
+        Dialect,
+        galera::{Assignment, SyncWait, Value, Values},
+    },
+};
+
+/// An assignment that only administrators may make, and that changes nothing.
+const ADMINISTRATORS_ONLY: &str = "SET GLOBAL sort_buffer_size = @@GLOBAL.sort_buffer_size";
+
+/// What a session has set for itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    /// What waits until this node has what others have committed.
+    pub(super) sync_wait: SyncWait,
+}
+
+/// What an assignment does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change {
+    SyncWait { to: SyncWait, is_global: bool },
+    Desync(Duty),
+    Nothing,
+}
+
+impl Change {
+    fn is_administrators(self) -> bool {
+        matches!(
+            self,
+            Self::Desync(_)
+                | Self::SyncWait {
+                    is_global: true,
+                    ..
+                }
+        )
+    }
+}
+
+impl Settings {
+    /// The variables that have values of the session's own.
+    pub(super) fn values(self) -> Vec<(&'static str, Value)> {
+        let Self { sync_wait } = self;
+        vec![
+            (
+                "wsrep_causal_reads",
+                Value::Switch(sync_wait.meets(SyncWait::READ)),
+            ),
+            ("wsrep_sync_wait", Value::Number(sync_wait.0.to_string())),
+        ]
+    }
+}
+
+impl Shared {
+    /// What a session has that begins.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            sync_wait: SyncWait(self.sync_wait.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// What assignments do, if they can be made; or the error of the first that cannot.
+    pub(super) async fn changes_of(
+        &self,
+        session: &mut Session,
+        settings: Settings,
+        assignments: &[Assignment],
+        dialect: Dialect,
+    ) -> Result<Result<Vec<Change>, Answer>, SessionError> {
+        let values = self.galera(settings);
+        let mut changes = Vec::new();
+        for assignment in assignments {
+            let value = match evaluate(session, assignment, &values, dialect).await? {
+                Ok(value) => value,
+                Err(answer) => return Ok(Err(answer)),
+            };
+            match self.change(settings, assignment, &value, &values) {
+                Ok(change) => changes.push(change),
+                Err(answer) => return Ok(Err(answer)),
+            }
+        }
+        if changes.iter().any(|change| change.is_administrators()) {
+            let [answer] = session.run_own([ADMINISTRATORS_ONLY.to_owned()]).await?;
+            if answer.is_error() {
+                return Ok(Err(answer));
+            }
+        }
+        Ok(Ok(changes))
+    }
+
+    /// What one does; an error if the variable can only be what it is.
+    fn change(
+        &self,
+        settings: Settings,
+        Assignment {
+            name, is_global, ..
+        }: &Assignment,
+        value: &str,
+        values: &Values,
+    ) -> Result<Change, Answer> {
+        let is_global = *is_global;
+        let present = if is_global { self.settings() } else { settings };
+        let wrong = |code, reason: String| Err(Answer::refusal(code, reason));
+        match name.as_str() {
+            "wsrep_sync_wait" if value == "default" => {
+                let sync_wait = if is_global {
+                    SyncWait(0)
+                } else {
+                    self.settings().sync_wait
+                };
+                Ok(Change::SyncWait {
+                    to: sync_wait,
+                    is_global,
+                })
+            }
+            "wsrep_sync_wait" => match value.parse::<i64>() {
+                Ok(number) => {
+                    let to = SyncWait(number.clamp(0, SyncWait::ALL.0.into()) as u8);
+                    Ok(Change::SyncWait { to, is_global })
+                }
+                Err(_) => wrong(
+                    errno::WRONG_TYPE_FOR_VARIABLE,
+                    format!("Incorrect argument type to variable '{name}'"),
+                ),
+            },
+            "wsrep_causal_reads" if switch(value).is_some() => {
+                let others = present.sync_wait.0 & !SyncWait::READ.0;
+                let is_on = switch(value) == Some(true);
+                let to = SyncWait(if is_on {
+                    others | SyncWait::READ.0
+                } else {
+                    others
+                });
+                Ok(Change::SyncWait { to, is_global })
+            }
+            "wsrep_desync" if is_global && switch(value).is_some() => {
+                let is_on = switch(value) == Some(true);
+                let duty = self.orders.duty();
+                if duty.is_open() {
+                    let duty = if is_on { Duty::Desynced } else { Duty::Active };
+                    return Ok(Change::Desync(duty));
+                }
+                let reason = duty.problem().unwrap_or("leaving");
+                wrong(errno::WRONG_VALUE_FOR_VARIABLE, reason.to_owned())
+            }
+            _ => match values.variable(|known| known.eq_ignore_ascii_case(name), is_global) {
+                Some((_, own)) if own.is(value) => Ok(Change::Nothing),
+                Some((known, own)) => wrong(
+                    errno::WRONG_VALUE_FOR_VARIABLE,
+                    format!(
+                        "{known} is {} on this node and cannot be set to {value}",
+                        own.shown()
+                    ),
+                ),
+                None => wrong(
+                    errno::UNKNOWN_SYSTEM_VARIABLE,
+                    format!("Unknown system variable '{name}'"),
+                ),
+            },
+        }
+    }
+
+    /// Makes a change.
+    pub(super) fn make(&self, settings: &mut Settings, change: Change) {
+        match change {
+            Change::SyncWait {
+                to,
+                is_global: true,
+            } => self.sync_wait.store(to.0, Ordering::Relaxed),
+            Change::SyncWait { to, .. } => settings.sync_wait = to,
+            Change::Desync(duty) => {
+                // A node that has been told to leave meanwhile does so.
+                if self.orders.give(duty) {
+                    info!(?duty, "an operator's order");
+                }
+            }
+            Change::Nothing => {}
+        }
+    }
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value {
+        "on" | "1" | "true" => Some(true),
+        "off" | "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The value of an assignment in lower case, as the server evaluates it; or its error.
+async fn evaluate(
+    session: &mut Session,
+    assignment: &Assignment,
+    values: &Values,
+    dialect: Dialect,
+) -> Result<Result<String, Answer>, SessionError> {
+    if let Some(word) = assignment.word(dialect) {
+        return Ok(Ok(word));
+    }
+    let select = [b"SELECT ", &assignment.value[..]].concat();
+    let select = values.put_into(&select, dialect);
+    let packets = session.record(&select, 0).await?;
+    if packets[0].first() == Some(&ERR) {
+        return Ok(Err(session.replay(packets)));
+    }
+    // Its only row comes before the last packet.
+    let row = packets.into_iter().nth_back(1);
+    let row = row.and_then(|row| Row::decode(&row.into(), 1));
+    let value = row.and_then(|row| row.text(0).map(str::to_lowercase));
+    Ok(Ok(value.unwrap_or_else(|| "null".to_owned())))
+}
