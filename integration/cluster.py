@@ -37,6 +37,20 @@ def run(connection, *statements):
     return rows
 
 
+def error_of(connection, statement):
+    """The number of the error that a statement gets, if it gets any."""
+    try:
+        run(connection, statement)
+    except pymysql.MySQLError as error:
+        return error.args[0]
+    return None
+
+
+def expect(what, found, expected):
+    if found != expected:
+        sys.exit(f"FAILED: {what}: {found!r}, expected {expected!r}")
+
+
 def server(number, **options):
     return connect(HOSTS[number], PORT + 300 + number, **options)
 

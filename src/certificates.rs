@@ -16,6 +16,8 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 
+use crate::config::Identity;
+
 /// The authority's certificate, which every node has, and its key, which none needs.
 const AUTHORITY: &str = "ca";
 
@@ -62,13 +64,14 @@ pub fn make(directory: &Path, hosts: &[String], days: u32) -> anyhow::Result<Vec
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn own(directory: &Path) -> anyhow::Result<[PathBuf; 2]> {
+pub fn own(directory: &Path) -> anyhow::Result<Identity> {
     let paths = paths(directory, OWN);
     if !paths.iter().all(|path| path.exists()) {
         let (certificate, key) = self_signed()?;
         write_pair(directory, OWN, &certificate, &key)?;
     }
-    Ok(paths)
+    let [certificate, key] = paths;
+    Ok(Identity { certificate, key })
 }
 
 /// A certificate that vouches for itself, as servers make one at their first start.
@@ -99,12 +102,18 @@ pub fn read(path: &Path, key: &str) -> anyhow::Result<Vec<CertificateDer<'static
     Ok(read)
 }
 
-/// The private key in a file, which `key` of the configuration names.
+/// A certificate, with those that vouch for it, and its private key, from the files that a `section` of the configuration names.
 ///
 /// # Errors
-/// It cannot be read, or has none.
-pub fn read_key(path: &Path, key: &str) -> anyhow::Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path).with_context(|| unreadable(path, key))
+/// One cannot be read, or has none.
+pub fn read_identity(
+    Identity { certificate, key }: &Identity,
+    section: &str,
+) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = read(certificate, &format!("{section}.certificate"))?;
+    let private = PrivateKeyDer::from_pem_file(key);
+    let private = private.with_context(|| unreadable(key, &format!("{section}.key")))?;
+    Ok((chain, private))
 }
 
 fn unreadable(path: &Path, key: &str) -> String {
@@ -115,7 +124,7 @@ fn unreadable(path: &Path, key: &str) -> String {
 }
 
 /// What is wrong with a certificate whose key is another.
-pub fn mismatch(certificate: &Path, key: &Path) -> String {
+pub fn mismatch(Identity { certificate, key }: &Identity) -> String {
     format!(
         "{} and {} do not go together",
         certificate.display(),
@@ -280,12 +289,12 @@ mod tests {
     #[test]
     fn a_nodes_own_certificate_is_made_once() {
         let directory = tempfile::tempdir().unwrap();
-        let [certificate, key] = own(directory.path()).unwrap();
-        let made = fs::read(&certificate).unwrap();
-        assert_eq!(read(&certificate, "").unwrap().len(), 1);
-        read_key(&key, "").unwrap();
-        own(directory.path()).unwrap();
-        assert_eq!(fs::read(&certificate).unwrap(), made);
+        let files = own(directory.path()).unwrap();
+        let made = fs::read(&files.certificate).unwrap();
+        let (chain, _) = read_identity(&files, "").unwrap();
+        assert_eq!(chain.len(), 1);
+        assert_eq!(own(directory.path()).unwrap(), files);
+        assert_eq!(fs::read(&files.certificate).unwrap(), made);
     }
 
     #[test]

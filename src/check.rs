@@ -57,7 +57,7 @@ pub async fn check(config: &Config) -> anyhow::Result<Verdict> {
     if let Some(cluster) = &config.cluster {
         if let Some(files) = &cluster.tls {
             match Security::new(Some(files), &cluster.address, &cluster.members) {
-                Ok(_) => findings.extend(certificates::ageing(&[&files.ca, &files.certificate])?),
+                Ok(_) => findings.extend(certificates::ageing(&files.certificates())?),
                 Err(error) => {
                     is_ready = false;
                     findings.push(format!("{error:#}"));

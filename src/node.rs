@@ -6,7 +6,7 @@ use std::{
     future::pending,
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixListener,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use crate::{
     backend::{self, CaptureFailure, Captures, Schemas},
     certificates,
-    config::{Cluster, Config},
+    config::{Cluster, Config, Tls},
     consensus::Engine,
     duty::{Duty, Orders},
     frontend::{Encryption, Frontend, Shared},
@@ -233,13 +233,8 @@ async fn renew_certificates(
 ) -> Infallible {
     let cluster = config.borrow().cluster.clone();
     let between_nodes = cluster.and_then(|cluster| cluster.tls);
-    let between_nodes = between_nodes
-        .iter()
-        .flat_map(|files| [&files.ca, &files.certificate]);
-    let files: Vec<_> = between_nodes
-        .map(PathBuf::as_path)
-        .chain(encryption.certificate())
-        .collect();
+    let between_nodes = between_nodes.iter().flat_map(Tls::certificates);
+    let files: Vec<_> = between_nodes.chain(encryption.certificate()).collect();
     loop {
         match certificates::ageing(&files) {
             Ok(Some(reason)) => warn!(reason, "the node needs other certificates"),

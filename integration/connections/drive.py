@@ -63,8 +63,8 @@ def accounts():
     root = connect(NODE)
     run(root, "CREATE DATABASE connections")
     for plugin in PLUGINS:
-        identified = f"WITH {plugin} BY" if IS_MYSQL else f"VIA {plugin} USING PASSWORD"
-        run(root, f"CREATE USER '{plugin}'@'%' IDENTIFIED {identified} ('secret')".replace("BY ('secret')", "BY 'secret'"))
+        identified = f"WITH {plugin} BY 'secret'" if IS_MYSQL else f"VIA {plugin} USING PASSWORD('secret')"
+        run(root, f"CREATE USER '{plugin}'@'%' IDENTIFIED {identified}")
         run(root, f"GRANT ALL ON connections.* TO '{plugin}'@'%'")
     for user, more in (("ssl", "REQUIRE SSL"), ("x509", "REQUIRE X509"), ("locked", "ACCOUNT LOCK"), ("expired", "PASSWORD EXPIRE"),
                        ("single", "WITH MAX_USER_CONNECTIONS 1")):

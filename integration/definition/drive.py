@@ -14,8 +14,8 @@ import time
 import pymysql
 
 from cluster import (
-    NODES, OWN_SCHEMAS, PORT, at_once, define, expect_equal, expect_positions, kill, node, pid_of, position, run, runs,
-    server, start_again, tables_of,
+    NODES, OWN_SCHEMAS, PORT, at_once, define, error_of, expect_equal, expect_positions, kill, node, pid_of, position, run,
+    runs, server, start_again, tables_of,
 )
 from phases import phases
 
@@ -124,14 +124,6 @@ def expect_same_definitions():
             if first.get(key) != other.get(key):
                 sys.exit(f"FAILED: {key}: {first.get(key)!r} and {other.get(key)!r}")
     return len(first)
-
-
-def error_of(connection, statement):
-    try:
-        run(connection, statement)
-    except pymysql.err.MySQLError as error:
-        return error.args[0]
-    return None
 
 
 def kinds():

@@ -12,7 +12,7 @@ import urllib.request
 import pymysql
 from pymysql.constants import CLIENT
 
-from cluster import NODES, PORT, at_once, define, expect_equal, expect_positions, health, kill, node, position, run, server
+from cluster import NODES, PORT, at_once, define, error_of, expect, expect_equal, expect_positions, health, kill, node, position, run, server
 
 PART = sys.argv[2]
 STATUS = "performance_schema.global_status"
@@ -53,11 +53,6 @@ def shown(connection, statement):
     return dict(run(connection, statement))
 
 
-def expect(what, found, expected):
-    if found != expected:
-        sys.exit(f"FAILED: {what}: {found!r}, expected {expected!r}")
-
-
 def without_wsrep(values):
     return sorted(name for name in values if not name.lower().startswith(("wsrep_", "pxc_maint")))
 
@@ -88,14 +83,6 @@ def shows(connection):
     expect("addresses", sorted(next(iter(addresses)).split(",")), [f"127.0.0.1:{PORT + number}" for number in NODES])
     variables = shown(connection, 'SHOW VARIABLES LIKE "wsrep%"')
     print(f"{len(status)} values of status, {len(variables)} variables", flush=True)
-
-
-def error_of(connection, statement):
-    try:
-        run(connection, statement)
-    except pymysql.MySQLError as error:
-        return error.args[0]
-    return None
 
 
 def multiple(connection, text):

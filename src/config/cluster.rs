@@ -1,12 +1,15 @@
 //! A node's place in its cluster, as it is configured.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::{
-    ConfigError, invalid, is_host_and_port, networks,
+    ConfigError, Identity, invalid, is_host_and_port, networks,
     raw::{RawCluster, RawTls, Text},
     socket_address,
 };
@@ -45,9 +48,14 @@ pub struct Tls {
     /// Of the authority that has signed the certificates of all nodes.
     pub ca: PathBuf,
     /// Of this node, for the host in its own address.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
+    pub own: Identity,
+}
+
+impl Tls {
+    /// The files of certificates.
+    pub fn certificates(&self) -> [&Path; 2] {
+        [&self.ca, &self.own.certificate]
+    }
 }
 
 /// The values that a server gives `AUTO_INCREMENT` columns: `offset`, `offset + increment`, and so on.
@@ -111,16 +119,12 @@ impl Cluster {
         }
         let tls = tls.map(
             |RawTls {
-                 ca,
+                 ca: Text(ca),
                  certificate,
                  key,
-             }| {
-                let [ca, certificate, key] = [ca, certificate, key].map(|Text(path)| path.into());
-                Tls {
-                    ca,
-                    certificate,
-                    key,
-                }
+             }| Tls {
+                ca: ca.into(),
+                own: Identity::new(certificate, key),
             },
         );
         Ok(Self {

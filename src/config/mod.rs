@@ -138,10 +138,8 @@ impl Config {
             listen: socket_address("client.listen", listen)?,
             socket: socket.map(|Text(path)| path.into()),
             balancers: networks(key, proxy_protocol_from)?,
-            certificate: tls.map(|RawIdentity { certificate, key }| {
-                let [certificate, key] = [certificate, key].map(|Text(path)| path.into());
-                Identity { certificate, key }
-            }),
+            certificate: tls
+                .map(|RawIdentity { certificate, key }| Identity::new(certificate, key)),
             require_secure_transport,
             drain_timeout: Duration::from_millis(drain_timeout_ms),
             server: Server::check(server)?,
@@ -182,6 +180,15 @@ impl Config {
         // A socket for both versions shows addresses of the older one as some of the newer.
         let address = address.to_canonical();
         self.balancers.iter().any(|net| net.contains(&address))
+    }
+}
+
+impl Identity {
+    fn new(Text(certificate): Text, Text(key): Text) -> Self {
+        Self {
+            certificate: certificate.into(),
+            key: key.into(),
+        }
     }
 }
 

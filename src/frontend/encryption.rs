@@ -47,10 +47,7 @@ impl Encryption {
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         let files = match (&config.certificate, &config.cluster) {
             (Some(files), _) => Some(files.clone()),
-            (None, Some(cluster)) => {
-                let [certificate, key] = certificates::own(&cluster.directory)?;
-                Some(Identity { certificate, key })
-            }
+            (None, Some(cluster)) => Some(certificates::own(&cluster.directory)?),
             (None, None) => None,
         };
         Ok(Self {
@@ -106,10 +103,7 @@ impl fmt::Debug for Encryption {
 
 fn acceptor(files: Option<&Identity>) -> anyhow::Result<TlsAcceptor> {
     let (chain, key) = match files {
-        Some(Identity { certificate, key }) => (
-            certificates::read(certificate, "client.tls.certificate")?,
-            certificates::read_key(key, "client.tls.key")?,
-        ),
+        Some(files) => certificates::read_identity(files, "client.tls")?,
         None => {
             let (certificate, key) = certificates::self_signed()?;
             let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
@@ -121,7 +115,7 @@ fn acceptor(files: Option<&Identity>) -> anyhow::Result<TlsAcceptor> {
         .with_no_client_auth()
         .with_single_cert(chain, key);
     let config = config.with_context(|| match files {
-        Some(files) => certificates::mismatch(&files.certificate, &files.key),
+        Some(files) => certificates::mismatch(files),
         None => "cannot use the certificate that was made for clients".to_owned(),
     })?;
     Ok(Arc::new(config).into())

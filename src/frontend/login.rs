@@ -1,6 +1,8 @@
 //! The first packets of a session: the server's greeting, the client's answer, inside TLS if it asks for that, and the
 //! authentication of one to the other.
 
+use tracing::warn;
+
 use super::{
     channel::{self, Packet},
     encryption::Encryption,
@@ -43,8 +45,7 @@ impl Session {
         if !is_in {
             channel::drain(&mut self.server, &mut self.client).await?;
         }
-        self.client.renumber(0);
-        self.server.renumber(0);
+        self.renumber(0);
         Ok(is_in)
     }
 
@@ -127,15 +128,15 @@ impl Session {
             sequence = self.server.put_packet(sequence, request);
             let address = &config.server.address;
             let handshake = |server| encryption.connect(server, address);
-            let encrypted = self.server.encrypt(handshake).await;
-            encrypted.map_err(SessionError::Unencrypted)?;
+            if let Err(error) = self.server.encrypt(handshake).await {
+                warn!(%error, "the server offers TLS, and does not encrypt");
+                return Err(SessionError::Unencrypted(error));
+            }
         }
         self.server.put_packet(sequence, &answer.payload);
         self.server.flush().await?;
         // Each side counts what it has said and heard itself.
-        let ahead = answer.sequence.wrapping_sub(sequence);
-        self.server.renumber(ahead);
-        self.client.renumber(0u8.wrapping_sub(ahead));
+        self.renumber(answer.sequence.wrapping_sub(sequence));
         Ok(true)
     }
 

@@ -127,6 +127,7 @@ impl Replicated {
                 }
                 self.has_lost = false;
                 self.prepared.clear();
+                self.settings = self.transactions.shared.settings();
                 return session.command(command).await;
             }
             Command::SET_OPTION => {
@@ -299,24 +300,25 @@ impl Replicated {
         text: &[u8],
     ) -> Result<Answer, SessionError> {
         let shared = self.transactions.shared.clone();
+        let values = shared.galera(self.settings);
         match question {
             Question::Show {
                 kind,
                 is_global,
                 condition,
             } => {
-                let values = shared.galera(self.settings);
                 let asked = (kind, is_global, &condition[..]);
                 galera::show(session, &values, text, asked, self.dialect).await
             }
             Question::Set(Assignments { own, rest }) => {
-                let changes = shared.changes_of(session, self.settings, &own, self.dialect);
+                let dialect = self.dialect;
+                let changes = shared.changes_of(session, self.settings, &values, &own, dialect);
                 let changes = match changes.await? {
                     Ok(changes) => changes,
                     Err(answer) => return Ok(answer),
                 };
                 let rest = rest.as_deref().unwrap_or(NOTHING);
-                let rest = shared.galera(self.settings).put_into(rest, self.dialect);
+                let rest = values.put_into(rest, dialect);
                 let answer = self.run(session, class, Source::Text(&rest)).await?;
                 if !answer.is_error() {
                     for change in changes {
@@ -326,7 +328,6 @@ impl Replicated {
                 Ok(answer)
             }
             Question::Read => {
-                let values = shared.galera(self.settings);
                 let text = values.put_into(text, self.dialect);
                 self.run(session, class, Source::Text(&text)).await
             }

@@ -346,12 +346,10 @@ impl Session {
                 self.tell(errno::PACKET_TOO_LARGE, &error, 1).await
             }
             SessionError::Greeting(_) => refuse(&mut self.client, &error).await,
-            SessionError::Answer(_) | SessionError::Untrusted(_) | SessionError::Malformed => {
-                let sequence = self.answer_sequence.wrapping_add(1);
-                self.tell(errno::HANDSHAKE, &error, sequence).await
-            }
-            SessionError::Unencrypted(_) => {
-                warn!("{error}");
+            SessionError::Answer(_)
+            | SessionError::Untrusted(_)
+            | SessionError::Malformed
+            | SessionError::Unencrypted(_) => {
                 let sequence = self.answer_sequence.wrapping_add(1);
                 self.tell(errno::HANDSHAKE, &error, sequence).await
             }

@@ -8,9 +8,9 @@ use super::{
     answer::Answer,
     session::{Session, SessionError},
     shared::Shared,
+    statement::only_value,
 };
 use crate::{
-    backend::Row,
     duty::Duty,
     protocol::{errno, packet::ERR},
     sql::{
@@ -77,17 +77,17 @@ impl Shared {
         &self,
         session: &mut Session,
         settings: Settings,
+        values: &Values,
         assignments: &[Assignment],
         dialect: Dialect,
     ) -> Result<Result<Vec<Change>, Answer>, SessionError> {
-        let values = self.galera(settings);
         let mut changes = Vec::new();
         for assignment in assignments {
-            let value = match evaluate(session, assignment, &values, dialect).await? {
+            let value = match evaluate(session, assignment, values, dialect).await? {
                 Ok(value) => value,
                 Err(answer) => return Ok(Err(answer)),
             };
-            match self.change(settings, assignment, &value, &values) {
+            match self.change(settings, assignment, &value, values) {
                 Ok(change) => changes.push(change),
                 Err(answer) => return Ok(Err(answer)),
             }
@@ -114,46 +114,32 @@ impl Shared {
         let is_global = *is_global;
         let present = if is_global { self.settings() } else { settings };
         let wrong = |code, reason: String| Err(Answer::refusal(code, reason));
-        match name.as_str() {
-            "wsrep_sync_wait" if value == "default" => {
-                let sync_wait = if is_global {
-                    SyncWait(0)
-                } else {
-                    self.settings().sync_wait
-                };
-                Ok(Change::SyncWait {
-                    to: sync_wait,
-                    is_global,
-                })
-            }
-            "wsrep_sync_wait" => match value.parse::<i64>() {
-                Ok(number) => {
-                    let to = SyncWait(number.clamp(0, SyncWait::ALL.0.into()) as u8);
-                    Ok(Change::SyncWait { to, is_global })
-                }
+        let sync_wait = |to| Ok(Change::SyncWait { to, is_global });
+        match (name.as_str(), switch(value)) {
+            ("wsrep_sync_wait", _) if value == "default" => sync_wait(if is_global {
+                SyncWait::default()
+            } else {
+                self.settings().sync_wait
+            }),
+            ("wsrep_sync_wait", _) => match value.parse::<i64>() {
+                Ok(number) => sync_wait(SyncWait(number.clamp(0, SyncWait::ALL.0.into()) as u8)),
                 Err(_) => wrong(
                     errno::WRONG_TYPE_FOR_VARIABLE,
                     format!("Incorrect argument type to variable '{name}'"),
                 ),
             },
-            "wsrep_causal_reads" if switch(value).is_some() => {
+            ("wsrep_causal_reads", Some(is_on)) => {
                 let others = present.sync_wait.0 & !SyncWait::READ.0;
-                let is_on = switch(value) == Some(true);
-                let to = SyncWait(if is_on {
-                    others | SyncWait::READ.0
-                } else {
-                    others
-                });
-                Ok(Change::SyncWait { to, is_global })
+                let reads = if is_on { SyncWait::READ.0 } else { 0 };
+                sync_wait(SyncWait(others | reads))
             }
-            "wsrep_desync" if is_global && switch(value).is_some() => {
-                let is_on = switch(value) == Some(true);
-                let duty = self.orders.duty();
-                if duty.is_open() {
+            ("wsrep_desync", Some(is_on)) if is_global => {
+                let present = self.orders.duty();
+                if present.is_open() {
                     let duty = if is_on { Duty::Desynced } else { Duty::Active };
                     return Ok(Change::Desync(duty));
                 }
-                let reason = duty.problem().unwrap_or("leaving");
+                let reason = present.problem().unwrap_or("leaving");
                 wrong(errno::WRONG_VALUE_FOR_VARIABLE, reason.to_owned())
             }
             _ => match values.variable(|known| known.eq_ignore_ascii_case(name), is_global) {
@@ -216,9 +202,6 @@ async fn evaluate(
     if packets[0].first() == Some(&ERR) {
         return Ok(Err(session.replay(packets)));
     }
-    // Its only row comes before the last packet.
-    let row = packets.into_iter().nth_back(1);
-    let row = row.and_then(|row| Row::decode(&row.into(), 1));
-    let value = row.and_then(|row| row.text(0).map(str::to_lowercase));
-    Ok(Ok(value.unwrap_or_else(|| "null".to_owned())))
+    let value = only_value(packets).unwrap_or_else(|| "NULL".to_owned());
+    Ok(Ok(value.to_lowercase()))
 }

@@ -134,10 +134,7 @@ impl Session {
     /// The schema of names that come without one, if there is one.
     pub(super) async fn default_schema(&mut self) -> Result<Option<String>, SessionError> {
         let packets = self.record(b"SELECT DATABASE()", 0).await?;
-        // Its only row comes before the last packet.
-        let row = packets.into_iter().nth_back(1);
-        let schema = row.and_then(|row| Row::decode(&row.into(), 1));
-        Ok(schema.and_then(|row| row.text(0).map(str::to_owned)))
+        Ok(only_value(packets))
     }
 
     /// Answers the client with packets that were recorded, up to the last one, which it gives.
@@ -187,6 +184,14 @@ impl Session {
         self.server.renumber(shift);
         self.client.renumber(0u8.wrapping_sub(shift));
     }
+}
+
+/// The value in the packets of a result of one row and one column; none for NULL.
+pub(super) fn only_value(packets: Vec<Vec<u8>>) -> Option<String> {
+    // The row comes before the last packet.
+    let row = packets.into_iter().nth_back(1)?;
+    let row = Row::decode(&row.into(), 1)?;
+    row.text(0).map(str::to_owned)
 }
 
 /// Has a packet of a result set say that the answer to another statement follows, if it is one that can.

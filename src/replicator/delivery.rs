@@ -100,7 +100,6 @@ impl Replicator {
                 delivery.apply().await?;
                 continue;
             } else {
-                self.lag.reach(deliveries.reached());
                 // What comes after a definition waits for it.
                 if delivery.claims.holder().is_none() {
                     self.level.reach(deliveries.reached());

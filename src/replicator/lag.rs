@@ -27,10 +27,8 @@ pub(super) struct Lag(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Up to which index the log was committed when: only what is beyond `done`, the oldest first.
+    /// Up to which index the log was committed when: only what the server lacks, the oldest first.
     samples: VecDeque<(Instant, u64)>,
-    /// The server has all up to here.
-    done: u64,
     is_suspended: bool,
     is_beyond: bool,
 }
@@ -38,7 +36,7 @@ struct State {
 impl Replicator {
     /// How many entries of a log that is committed up to here this node's server does not have yet.
     pub fn lacking(&self, committed: u64) -> u64 {
-        committed.saturating_sub(self.lag.lock().done)
+        committed.saturating_sub(self.level.reached())
     }
 
     /// Watches how far this node's server is behind.
@@ -46,7 +44,8 @@ impl Replicator {
         loop {
             sleep(PERIOD).await;
             let committed = self.log.view().committed;
-            self.lag.sample(Instant::now(), committed);
+            let done = self.level.reached();
+            self.lag.sample(Instant::now(), committed, done);
             self.metrics.applying.sample(self.lacking(committed));
             let proposed = self.load().proposed;
             self.metrics.ordering.sample(proposed as u64);
@@ -55,20 +54,14 @@ impl Replicator {
 }
 
 impl Lag {
-    /// The server has all of the log up to here.
-    pub(super) fn reach(&self, index: u64) {
-        let mut state = self.lock();
-        state.done = state.done.max(index);
-    }
-
     /// While something is being defined all nodes wait alike, and none is behind for that.
     pub(super) fn suspend(&self, is_suspended: bool) {
         self.lock().is_suspended = is_suspended;
     }
 
-    fn sample(&self, now: Instant, committed: u64) {
+    /// The log is committed up to one index, and the server has all of it up to another.
+    fn sample(&self, now: Instant, committed: u64, done: u64) {
         let mut state = self.lock();
-        let done = state.done;
         if state.is_suspended {
             state.samples.clear();
         }
@@ -76,14 +69,14 @@ impl Lag {
         if committed > done {
             state.samples.push_back((now, committed));
         }
-        let lag = state.lag(now);
+        let lag = state.lag(now, done);
         state.is_beyond = lag >= if state.is_beyond { CLOSE } else { BOUND };
     }
 
-    /// That the server is too far behind, if so.
-    pub(super) fn problem(&self) -> Option<String> {
+    /// That the server, which has all up to here, is too far behind, if so.
+    pub(super) fn problem(&self, done: u64) -> Option<String> {
         let state = self.lock();
-        let seconds = state.lag(Instant::now()).as_secs();
+        let seconds = state.lag(Instant::now(), done).as_secs();
         state.is_beyond.then(|| {
             format!("its server is {seconds} s behind its cluster; see what keeps it from working")
         })
@@ -95,8 +88,8 @@ impl Lag {
 }
 
 impl State {
-    fn lag(&self, now: Instant) -> Duration {
-        let mut lacking = self.samples.iter().filter(|(_, index)| *index > self.done);
+    fn lag(&self, now: Instant, done: u64) -> Duration {
+        let mut lacking = self.samples.iter().filter(|(_, index)| *index > done);
         lacking.next().map_or(Duration::ZERO, |(at, _)| now - *at)
     }
 }
@@ -109,9 +102,8 @@ mod tests {
     fn check(lag: &Lag, samples: &[(u64, u64, u64, bool)]) {
         let start = Instant::now();
         for &(second, committed, done, expected) in samples {
-            lag.reach(done);
-            lag.sample(start + Duration::from_secs(second), committed);
-            assert_eq!(lag.problem().is_some(), expected, "second {second}");
+            lag.sample(start + Duration::from_secs(second), committed, done);
+            assert_eq!(lag.problem(done).is_some(), expected, "second {second}");
         }
     }
 

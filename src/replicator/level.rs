@@ -42,6 +42,16 @@ pub(super) struct Level {
 }
 
 impl Level {
+    /// The server has all of the log up to the place that is here.
+    pub(super) fn follow(&self) -> watch::Receiver<u64> {
+        self.reached.subscribe()
+    }
+
+    /// The server has all of the log up to here.
+    pub(super) fn reached(&self) -> u64 {
+        *self.reached.borrow()
+    }
+
     /// The server has all of the log up to here.
     pub(super) fn reach(&self, index: u64) {
         self.reached.send_if_modified(|reached| {
@@ -58,10 +68,9 @@ impl Replicator {
     /// # Errors
     /// There is no majority that says how much that is, or the server is too far behind.
     pub async fn level(&self) -> Result<(), Stale> {
-        let Level { reached, rounds } = &self.level;
-        let index = rounds.join(|| self.log.read_index()).await;
+        let index = self.level.rounds.join(|| self.log.read_index()).await;
         let index = index.ok_or(ProposeError::NoQuorum)?;
-        let mut reached = reached.subscribe();
+        let mut reached = self.level.follow();
         let has_reached = reached.wait_for(|reached| *reached >= index);
         match timeout(LIMIT, has_reached).await {
             Ok(_) => Ok(()),

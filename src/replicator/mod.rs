@@ -27,7 +27,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::sleep,
 };
 use tracing::{debug, warn};
@@ -71,8 +71,6 @@ pub struct Replicator {
     pub metrics: Arc<Metrics>,
     blockers: Arc<Blockers>,
     state: Mutex<State>,
-    /// Follows what the applier has committed.
-    applied: watch::Sender<Seqno>,
     startup: Startup,
     lag: Lag,
     level: Level,
@@ -225,7 +223,6 @@ impl Replicator {
             captures,
             schemas,
             state: Mutex::default(),
-            applied: watch::Sender::default(),
             startup: Startup::new(),
             lag: Lag::default(),
             level: Level::default(),
@@ -240,7 +237,7 @@ impl Replicator {
 
     /// That clients should go elsewhere, since this node's server does not keep up, if so.
     pub fn lag(&self) -> Option<String> {
-        self.lag.problem()
+        self.lag.problem(self.level.reached())
     }
 
     /// All up to here is committed on this node's server, or about to be.
@@ -398,9 +395,7 @@ impl Replicator {
     /// The server has all up to here.
     fn has_applied(&self, seqno: Seqno) {
         self.lock().order.applied(seqno);
-        self.lag.reach(seqno.0);
         self.level.reach(seqno.0);
-        self.applied.send_replace(seqno);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -79,8 +79,8 @@ impl Seat {
             }
         };
         if let Some(lost_at) = lost_at {
-            let mut applied = self.replicator.applied.subscribe();
-            let has_gone_on = applied.wait_for(|seqno| *seqno > lost_at);
+            let mut reached = self.replicator.level.follow();
+            let has_gone_on = reached.wait_for(|reached| *reached > lost_at.0);
             let _ = timeout(COURTESY, has_gone_on).await;
         }
         self.seated.state().phase = Phase::Running;

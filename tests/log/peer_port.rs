@@ -10,7 +10,7 @@ use tokio::{
 };
 use trireme::{
     certificates,
-    config::Tls,
+    config::{Identity, Tls},
     consensus::{Engine, ReplicatedLog},
     metrics::Metrics,
 };
@@ -81,12 +81,8 @@ async fn nodes_with_certificates_talk_to_nobody_without() {
     let made = certificates::make(directory.path(), &["127.0.0.1".to_owned()], 1).unwrap();
     let [ca, _, certificate, key] = made.try_into().unwrap();
     let mut cluster = Cluster::new(3);
-    let tls = Tls {
-        ca,
-        certificate,
-        key,
-    };
-    cluster.tls = Some(tls);
+    let own = Identity { certificate, key };
+    cluster.tls = Some(Tls { ca, own });
     let cluster = cluster.and_start().await;
     let entry = Bytes::from("encrypted");
     cluster.node(1).propose(entry.clone()).await.unwrap();

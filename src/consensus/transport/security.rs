@@ -138,17 +138,16 @@ impl Configs {
             roots.add(authority)?;
         }
         let roots = Arc::new(roots);
-        let own = certificates::read(&files.certificate, "cluster.tls.certificate")?;
+        let (own, key) = certificates::read_identity(&files.own, "cluster.tls")?;
         let is_own = verify_server_name(&ParsedCertificate::try_from(&own[0])?, &name_of(address)?);
         is_own.with_context(|| {
             let host = config::host(address);
-            let shown = files.certificate.display();
+            let shown = files.own.certificate.display();
             format!(
                 "{shown} is not for this node (cluster.address); `trireme cert {host}` makes one"
             )
         })?;
-        let key = certificates::read_key(&files.key, "cluster.tls.key")?;
-        let mismatch = || certificates::mismatch(&files.certificate, &files.key);
+        let mismatch = || certificates::mismatch(&files.own);
         let provider = Arc::new(ring::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
@@ -183,7 +182,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::certificates;
+    use crate::{certificates, config::Identity};
 
     /// Certificates of one authority, for localhost, which is a member's host, and for elsewhere, which is not.
     fn made() -> TempDir {
@@ -197,8 +196,10 @@ mod tests {
         let file = |name: String| directory.path().join(name);
         Tls {
             ca: file("ca.pem".to_owned()),
-            certificate: file(format!("{host}.pem")),
-            key: file(format!("{host}.key")),
+            own: Identity {
+                certificate: file(format!("{host}.pem")),
+                key: file(format!("{host}.key")),
+            },
         }
     }
 
@@ -282,10 +283,8 @@ mod tests {
     fn files_that_cannot_be_used_are_refused_by_name() {
         let directory = made();
         let good = files(&directory, "localhost");
-        let other_key = Tls {
-            key: directory.path().join("elsewhere.key"),
-            ..good.clone()
-        };
+        let mut other_key = good.clone();
+        other_key.own.key = directory.path().join("elsewhere.key");
         let no_authority = Tls {
             ca: directory.path().join("none.pem"),
             ..good.clone()
