@@ -1,6 +1,8 @@
 //! Time as a task lives through it: who was stopped, or whose machine stood still, has not waited for anybody.
 
-use std::time::{Duration, Instant};
+use std::{pin::pin, time::Duration};
+
+use tokio::time::{Instant, timeout};
 
 /// A clock that goes on only while it is looked at.
 #[derive(Debug)]
@@ -23,6 +25,18 @@ impl Awake {
     /// The time at the last look, since the start.
     pub(crate) fn now(&self) -> Duration {
         self.now
+    }
+
+    /// Goes on while something is awaited.
+    pub(crate) async fn during<T>(&mut self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        loop {
+            let done = timeout(self.longest / 2, &mut awaited).await;
+            self.look(Instant::now());
+            if let Ok(done) = done {
+                return done;
+            }
+        }
     }
 
     /// Takes in what has passed since the last look: no more than `longest`. Gives the time.

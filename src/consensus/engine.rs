@@ -224,7 +224,12 @@ fn watch_cluster(route: &Route, reports: &Reports) -> (JoinSet<()>, watch::Recei
     let mut tasks = JoinSet::new();
     tasks.spawn(report_leaders(route.clone()));
     tasks.spawn(reports::watch(route.clone(), reports.clone()));
-    tasks.spawn(majority::watch(route.clone(), told));
+    let route = route.clone();
+    let ask = move |limit| {
+        let route = route.clone();
+        async move { route.read_index(limit).await.is_some() }
+    };
+    tasks.spawn(majority::watch(ask, told));
     (tasks, has_majority)
 }
 
