@@ -112,7 +112,9 @@ def expect_whole():
                 assert lost == ((0,),), f"server {number}: {lost} rows of {table} point nowhere"
             names = [row[0] for row in run(connection, "SHOW FULL TABLES WHERE table_type = 'BASE TABLE'")]
             checks = run(connection, f"CHECK TABLE {', '.join(names)} EXTENDED")
-            assert all(row[3] == "OK" for row in checks), f"server {number}: {checks}"
+            # MariaDB warns of deleted entries of an index that its purge has left behind: no reader sees them (MDEV-24402).
+            wrong = [row for row in checks if row[3] != "OK" and not (row[2] == "Warning" and "info_bits=32" in row[3])]
+            assert not wrong, f"server {number}: {wrong}"
 
 
 def idle(clients):
