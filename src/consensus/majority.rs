@@ -45,48 +45,53 @@ pub(crate) async fn watch<A: Future<Output = bool>>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-    use tokio::time::{Instant, advance, timeout};
+    use std::{
+        sync::atomic::{AtomicU32, Ordering::Relaxed},
+        thread,
+    };
 
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Whether somebody was told that there is no majority within ten seconds, and when.
-    async fn told_after<A: Future<Output = bool>>(ask: impl Fn(Duration) -> A) -> Option<Duration> {
+    /// Waits until it is told that there is no majority.
+    async fn told<A: Future<Output = bool>>(ask: impl Fn(Duration) -> A) {
         let (told, mut has_majority) = watch::channel(true);
-        let start = Instant::now();
         tokio::select! {
             () = watch(ask, told) => unreachable!("it goes on for ever"),
-            without = timeout(10_000 * MS, has_majority.wait_for(|has| !has)) => {
-                without.ok().map(|_| start.elapsed())
-            }
+            without = has_majority.wait_for(|has| !has) => drop(without.expect("the watch goes on")),
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn clients_are_told_within_two_seconds() {
-        let silent = told_after(|limit| async move {
+    #[tokio::test]
+    async fn who_hears_nothing_is_told() {
+        told(|limit| async move {
             sleep(limit).await;
             false
-        });
-        let after = silent.await.expect("told");
-        assert!(after >= PATIENCE && after < 2000 * MS, "{after:?}");
+        })
+        .await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_stood_still_three_times_is_told_nothing() {
         let asked = AtomicU32::new(0);
-        let after = told_after(|_| async {
-            sleep(200 * MS).await;
+        let ask = |_| async {
+            sleep(10 * MS).await;
             if asked.fetch_add(1, Relaxed) >= 3 {
                 return true;
             }
-            advance(2500 * MS).await;
+            // So does everything that this runtime runs.
+            thread::sleep(600 * MS);
             false
-        });
-        assert_eq!(after.await, None);
-        assert!(asked.load(Relaxed) > 3);
+        };
+        let answered = async {
+            while asked.load(Relaxed) < 5 {
+                sleep(10 * MS).await;
+            }
+        };
+        tokio::select! {
+            () = told(ask) => panic!("it was told"),
+            () = answered => {}
+        }
     }
 }
