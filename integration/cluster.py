@@ -75,6 +75,22 @@ def expect_positions(last):
         time.sleep(0.01)
 
 
+def print_waits():
+    """What every server is busy with and what waits there for what, for whoever found a client that waits for ever."""
+    statements = ["SELECT * FROM information_schema.processlist WHERE command <> 'Sleep'", "XA RECOVER",
+                  "SELECT * FROM trireme_private.position", "SELECT * FROM information_schema.innodb_trx"]
+    for number in NODES:
+        with server(number) as connection:
+            if "MariaDB" in run(connection, "SELECT VERSION()")[0][0]:
+                locks = ["SELECT * FROM information_schema.innodb_lock_waits", "SELECT * FROM information_schema.innodb_locks"]
+            else:
+                locks = ["SELECT * FROM performance_schema.data_lock_waits",
+                         "SELECT processlist_id, l.* FROM performance_schema.data_locks l"
+                         " LEFT JOIN performance_schema.threads USING (thread_id) WHERE lock_type = 'RECORD'"]
+            for statement in statements + locks:
+                print(f"-- server {number}: {statement}", *run(connection, statement), sep="\n   ")
+
+
 def at_once(seconds, *clients):
     """Runs clients, each in a thread, that end by themselves after these seconds; none of them may fail."""
     wrong = []
@@ -91,6 +107,7 @@ def at_once(seconds, *clients):
     for thread in threads:
         thread.join(float(seconds) + 30)
         if thread.is_alive():
+            print_waits()
             sys.exit("FAILED: a client waits for ever")
     if wrong:
         sys.exit(f"FAILED: {wrong[:5]}")

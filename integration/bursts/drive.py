@@ -15,6 +15,8 @@ from cluster import NODES, at_once, define, expect_equal, node, run, server
 from tables import FEW_ROWS, REFERENCES, ROWS, Numbers, statements, tables
 
 SECONDS = 0.8
+# Who has come again and again for as long as this, and always lost, would never be done.
+MOST_SECONDS = 20
 CLIENTS_OF_A_NODE = 3
 # How often the bursts asked for may be added once more, until every statement has changed a row.
 MORE = 5
@@ -34,6 +36,7 @@ class Client:
         self.connection = node(NODES[number % len(NODES)], database="bursts", autocommit=True)
         self.counts = collections.Counter()
         self.changed = collections.Counter()
+        self.lost = None
 
     def statement(self):
         """One of the statements, and its number."""
@@ -67,6 +70,7 @@ class Client:
             if error.args[0] not in AGAIN:
                 raise
             self.counts[error.args[0]] += 1
+            self.lost = error
             # After a deadlock that MySQL has kept to itself the session is over.
             self.connection.ping(reconnect=True)
             self.connection.rollback()
@@ -77,7 +81,7 @@ class Client:
         while time.time() < end:
             of = [self.statement()] if self.random.random() < 0.4 else self.transaction()
             while not self.attempt(of):
-                pass
+                assert time.time() < end + MOST_SECONDS, f"{of} is never done: {self.lost!r}"
             self.counts["done"] += 1
 
 
