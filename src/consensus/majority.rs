@@ -15,7 +15,8 @@ const ATTEMPT: Duration = Duration::from_millis(500);
 const PERIOD: Duration = Duration::from_millis(500);
 /// Between two looks while there may be none.
 const RETRY: Duration = Duration::from_millis(100);
-/// What counts of the time for which the machine stands still: several such times in a row are no sign either.
+/// At most so much of the time for which the machine stands still counts as silence, so that several such times in a row are no
+/// sign either.
 const STANDSTILL: Duration = Duration::from_millis(100);
 
 /// Says whether there is a majority, whenever that changes. `ask` asks it, and waits no longer than it is told.
