@@ -30,6 +30,8 @@ pub struct Metrics {
     pub overtaken: Counter,
     /// Of those, the ones that had been ordered and were committed by the applier.
     pub replayed: Counter,
+    /// How often a statement that is a transaction by itself was run again because another one had kept it from committing.
+    pub retried: Counter,
     /// What the last of them were about.
     pub conflicts: Conflicts,
     /// Its transactions that are proposed and not ordered yet.
@@ -230,6 +232,7 @@ impl Default for Metrics {
             commit_phases,
             certification_failures: Counter::default(),
             overtaken: Counter::default(),
+            retried: Counter::default(),
             replayed: Counter::default(),
             conflicts: Conflicts::default(),
             ordering: Queue::default(),
@@ -289,6 +292,11 @@ impl Metrics {
             "replayed",
             "Of those, the ones that were committed by the applier",
             self.replayed.clone(),
+        );
+        registry.register(
+            "retried",
+            "How often a statement that is a transaction by itself was run again, since it had lost to another one",
+            self.retried.clone(),
         );
         let (write_sets, bytes, keys) = (Family::default(), Family::default(), Family::default());
         for (direction, flow) in [("sent", &self.sent), ("received", &self.received)] {

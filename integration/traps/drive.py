@@ -278,6 +278,7 @@ def deadlocked_cascades():
                 run(setting_up, "CREATE PROCEDURE less(n INT) DELETE FROM parent WHERE id = n")
                 run(setting_up, f"INSERT INTO t VALUES {heavy}", f"INSERT INTO parent VALUES ({row})")
                 run(setting_up, f"INSERT INTO child VALUES (1, {row}), (2, {row})")
+                run(two, "SET wsrep_retry_autocommit = 0")
                 if in_transaction:
                     run(two, "BEGIN", "INSERT INTO t VALUES (1, 1)")
                 run(one, "BEGIN", "UPDATE t SET v = 1 WHERE id >= 3000", "UPDATE child SET id = 5 WHERE id = 2")

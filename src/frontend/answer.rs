@@ -17,15 +17,18 @@ const FIRST: u8 = 1;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) packet: Packet,
+    /// Nothing has been relayed before it.
+    pub(super) is_first: bool,
     /// It is the whole answer, which the server knows nothing of.
     is_whole: bool,
 }
 
 impl Answer {
     /// What the server ends its answer with.
-    pub(super) fn of_server(packet: Packet) -> Self {
+    pub(super) fn of_server(packet: Packet, is_first: bool) -> Self {
         Self {
             packet,
+            is_first,
             is_whole: false,
         }
     }
@@ -50,6 +53,7 @@ impl Answer {
         };
         Self {
             packet,
+            is_first: true,
             is_whole: true,
         }
     }
@@ -65,6 +69,7 @@ impl Answer {
     /// This packet, where the other one would have come.
     pub(super) fn in_place_of(mut self, other: &Self) -> Self {
         self.packet.sequence = other.packet.sequence;
+        self.is_first = other.is_first;
         self.is_whole = false;
         self
     }

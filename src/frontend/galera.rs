@@ -318,7 +318,6 @@ impl Shared {
             ),
             ("wsrep_recover", Value::Switch(false)),
             ("wsrep_reject_queries", text("NONE")),
-            ("wsrep_retry_autocommit", number(0)),
             ("wsrep_slave_threads", number(1)),
             ("wsrep_sst_donor", text("")),
             ("wsrep_sst_donor_rejects_queries", Value::Switch(false)),

@@ -9,6 +9,7 @@ mod origin;
 mod proxied;
 mod replicated;
 mod rollback;
+mod rows;
 mod session;
 mod settings;
 mod shared;

@@ -3,7 +3,7 @@
 //! Statements are told apart by what they do to the transaction ([`Class`]); the transaction itself
 //! is [`Transactions`]'. Everything else passes as in a session without a cluster.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use super::{
     answer::Answer,
@@ -31,10 +31,6 @@ use crate::{
 /// The id that stands for the statement prepared last.
 const LAST_PREPARED: u32 = u32::MAX;
 
-/// What a client is told whose routine would end the transaction that the routine runs in.
-const ENDS_TRANSACTION: &str = "a stored procedure or EXECUTE cannot commit, roll back, begin a transaction or define \
-    anything here, since it runs inside a transaction of the cluster; have the client do so itself";
-
 const MALFORMED_ATTRIBUTES: &str = "the statement's query attributes cannot be read";
 
 /// A statement that does nothing.
@@ -42,24 +38,42 @@ const NOTHING: &[u8] = b"DO 0";
 
 /// What is known of a statement.
 #[derive(Debug, Clone, Copy)]
-struct Known {
-    class: Class,
+pub(super) struct Known {
+    pub(super) class: Class,
     /// Which of these kinds it may be of.
     kinds: SyncWait,
+    pub(super) may_repeat: bool,
+}
+
+impl Known {
+    /// Of a statement whose text is not known.
+    const NOTHING: Self = Self {
+        class: Class::Write,
+        kinds: SyncWait::ALL,
+        may_repeat: false,
+    };
+}
+
+/// A statement that the server has prepared.
+struct Prepared {
+    known: Known,
+    /// The server has some of its parameters, for one run.
+    has_long_data: bool,
 }
 
 /// A session whose transactions are replicated.
 pub(super) struct Replicated {
-    transactions: Transactions,
+    pub(super) transactions: Transactions,
     dialect: Dialect,
-    settings: Settings,
-    prepared: HashMap<u32, Known>,
+    pub(super) settings: Settings,
+    prepared: HashMap<u32, Prepared>,
+    last_prepared: u32,
     multi_statements: bool,
     /// In a `START TRANSACTION READ ONLY`, which is the server's own.
     reads_only: bool,
     /// The server's answer to `SHOW WARNINGS`, where it no longer has what the client means: after
     /// a transaction of one statement.
-    warnings: Option<Vec<Vec<u8>>>,
+    pub(super) warnings: Option<Vec<Vec<u8>>>,
     /// The client does not know yet that its transaction has been rolled back.
     has_lost: bool,
 }
@@ -71,6 +85,7 @@ impl Replicated {
             transactions: Transactions::new(shared, session),
             dialect: Dialect::of(&session.server_version),
             prepared: HashMap::new(),
+            last_prepared: LAST_PREPARED,
             multi_statements: session.capabilities.has(Capabilities::MULTI_STATEMENTS),
             reads_only: false,
             warnings: None,
@@ -108,14 +123,21 @@ impl Replicated {
             Command::QUERY => return self.query(session).await,
             Command::STMT_PREPARE => self.prepare(session).await?,
             Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => {
-                let id = session.statement_id().await?;
-                let known = self.prepared.get(&id).copied().unwrap_or(Known {
-                    class: Class::Write,
-                    kinds: SyncWait::ALL,
-                });
+                let mut known = Known::NOTHING;
+                if let Some(prepared) = self.prepared(session).await? {
+                    known = prepared.known;
+                    let has_long_data = mem::take(&mut prepared.has_long_data);
+                    known.may_repeat &= command == Command::STMT_EXECUTE && !has_long_data;
+                }
                 let answer = self.statement(session, known, Source::Packet).await?;
                 session.answer_with(answer).await?;
                 return Ok(self.goes_on(known.class));
+            }
+            Command::STMT_SEND_LONG_DATA => {
+                if let Some(prepared) = self.prepared(session).await? {
+                    prepared.has_long_data = true;
+                }
+                return session.command(command).await;
             }
             Command::STMT_CLOSE => {
                 self.prepared.remove(&session.statement_id().await?);
@@ -184,8 +206,11 @@ impl Replicated {
         if looks_harmless && self.may_write(text) {
             class = Class::Write;
         }
-        let kinds = SyncWait::of(text, self.dialect);
-        Known { class, kinds }
+        Known {
+            class,
+            kinds: SyncWait::of(text, self.dialect),
+            may_repeat: class == Class::Write && sql::may_repeat(text, self.dialect),
+        }
     }
 
     /// Whether a statement that reads calls something that may write.
@@ -203,11 +228,27 @@ impl Replicated {
         }
         session.send(&packet).await?;
         if let Some(id) = session.prepared_id().await? {
-            self.prepared.insert(id, known);
-            self.prepared.insert(LAST_PREPARED, known);
+            let prepared = Prepared {
+                known,
+                has_long_data: false,
+            };
+            self.prepared.insert(id, prepared);
+            self.last_prepared = id;
         }
         let answer = session.respond(Shape::Prepared, 0).await?;
         session.answer_with(answer).await
+    }
+
+    /// The prepared statement that the client's command is about.
+    async fn prepared(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<Option<&mut Prepared>, SessionError> {
+        let mut id = session.statement_id().await?;
+        if id == LAST_PREPARED {
+            id = self.last_prepared;
+        }
+        Ok(self.prepared.get_mut(&id))
     }
 
     /// The answer to a statement that must not run, since what it changes cannot be replicated.
@@ -241,9 +282,10 @@ impl Replicated {
     async fn statement(
         &mut self,
         session: &mut Session,
-        Known { class, kinds }: Known,
+        known: Known,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
+        let Known { class, kinds, .. } = known;
         self.reads_only &= session.has(Status::IN_TRANSACTION);
         if class == Class::ShowWarnings
             && let Some(warnings) = &self.warnings
@@ -286,16 +328,16 @@ impl Replicated {
             && matches!(class, Class::Read | Class::Session | Class::Autocommit(_))
             && let Some(question) = Question::of(text, self.dialect)
         {
-            return self.answer(session, class, question, text).await;
+            return self.answer(session, known, question, text).await;
         }
-        self.run(session, class, source).await
+        self.run(session, known, source).await
     }
 
     /// Answers a statement that asks for what only the node knows.
     async fn answer(
         &mut self,
         session: &mut Session,
-        class: Class,
+        known: Known,
         question: Question,
         text: &[u8],
     ) -> Result<Answer, SessionError> {
@@ -319,7 +361,7 @@ impl Replicated {
                 };
                 let rest = rest.as_deref().unwrap_or(NOTHING);
                 let rest = values.put_into(rest, dialect);
-                let answer = self.run(session, class, Source::Text(&rest)).await?;
+                let answer = self.run(session, known, Source::Text(&rest)).await?;
                 if !answer.is_error() {
                     for change in changes {
                         shared.make(&mut self.settings, change);
@@ -329,7 +371,7 @@ impl Replicated {
             }
             Question::Read => {
                 let text = values.put_into(text, self.dialect);
-                self.run(session, class, Source::Text(&text)).await
+                self.run(session, known, Source::Text(&text)).await
             }
         }
     }
@@ -337,9 +379,10 @@ impl Replicated {
     async fn run(
         &mut self,
         session: &mut Session,
-        class: Class,
+        known: Known,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
+        let Known { class, .. } = known;
         match class {
             Class::Unsupported(reason) => {
                 session.discard(source).await?;
@@ -369,92 +412,12 @@ impl Replicated {
                 Ok(answer)
             }
             Class::Read | Class::Write if !self.reads_only => {
-                self.data(session, class, source).await
+                self.data(session, known, source).await
             }
             Class::Definition => self.transactions.define(session, source).await,
             Class::Commit(_) | Class::Rollback(_) => session.relay(source, 0).await,
             _ => self.transactions.run(session, source, 0).await,
         }
-    }
-
-    /// Runs a statement that reads or writes rows, in the transaction where it belongs.
-    async fn data(
-        &mut self,
-        session: &mut Session,
-        class: Class,
-        source: Source<'_>,
-    ) -> Result<Answer, SessionError> {
-        let alone = session.has(Status::AUTOCOMMIT) && !self.transactions.is_open();
-        if alone && class == Class::Read {
-            return self.transactions.run(session, source, 0).await;
-        }
-        if !self.transactions.is_open() {
-            let begun = self.transactions.begin(session, false).await?;
-            if begun.is_error() {
-                session.discard(source).await?;
-                return Ok(begun);
-            }
-        }
-        if class == Class::Write {
-            self.transactions.writes();
-        }
-        // To the client, a transaction that is one statement is never seen open.
-        let hidden = if alone { Status::IN_TRANSACTION } else { 0 };
-        let answer = self.transactions.run(session, source, hidden).await?;
-        if answer.is_error() {
-            if let Err(lost) = self.failed(session, &answer, alone).await {
-                // A server that closes after an error has said why.
-                session.answer_with(answer).await?;
-                return Err(lost);
-            }
-            if answer.error_number() == Some(errno::NOT_INSIDE_XA) {
-                let refusal = Answer::refusal(errno::NOT_SUPPORTED_YET, ENDS_TRANSACTION);
-                return Ok(refusal.in_place_of(&answer));
-            }
-            return Ok(answer);
-        }
-        if alone {
-            self.keep_warnings(session, &answer).await?;
-            let committed = self.transactions.commit(session).await?;
-            if committed.is_error() {
-                return Ok(committed.in_place_of(&answer));
-            }
-        }
-        Ok(answer)
-    }
-
-    /// Rolls back what a failed statement leaves, if the transaction is over.
-    async fn failed(
-        &mut self,
-        session: &mut Session,
-        answer: &Answer,
-        alone: bool,
-    ) -> Result<(), SessionError> {
-        let number = answer.error_number().unwrap_or_default();
-        let is_doubtful = errno::PERHAPS_ROLLED_BACK.contains(&number);
-        if alone || is_doubtful {
-            self.keep_warnings(session, answer).await?;
-        }
-        if alone
-            || errno::ROLLED_BACK.contains(&number)
-            || is_doubtful && self.transactions.is_rolled_back(session).await?
-        {
-            self.transactions.roll_back(session).await?;
-        }
-        Ok(())
-    }
-
-    /// Keeps what `SHOW WARNINGS` says, which the node's own statements are about to change.
-    async fn keep_warnings(
-        &mut self,
-        session: &mut Session,
-        answer: &Answer,
-    ) -> Result<(), SessionError> {
-        if answer.warnings() > 0 {
-            let recorded = session.record(b"SHOW WARNINGS", Status::IN_TRANSACTION);
-            self.warnings = Some(recorded.await?);
-        }
-        Ok(())
     }
 }
 

@@ -252,17 +252,17 @@ impl Session {
         hidden: u16,
     ) -> Result<Answer, SessionError> {
         let mut response = Response::new(shape, self.capabilities);
+        let mut is_first = true;
         loop {
-            match self.next_packet(&mut response, hidden).await? {
-                Next::Command => {
-                    let packet = self.take_answer().await?;
-                    return Ok(Answer::of_server(packet));
-                }
-                Next::Server => channel::pass(&mut self.server, &mut self.client).await?,
-                Next::File => {
-                    channel::pass(&mut self.server, &mut self.client).await?;
-                    self.upload().await?;
-                }
+            let next = self.next_packet(&mut response, hidden).await?;
+            if next == Next::Command {
+                let packet = self.take_answer().await?;
+                return Ok(Answer::of_server(packet, is_first));
+            }
+            is_first = false;
+            channel::pass(&mut self.server, &mut self.client).await?;
+            if next == Next::File {
+                self.upload().await?;
             }
         }
     }

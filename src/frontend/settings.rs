@@ -1,6 +1,6 @@
 //! The variables of a node that its clients may set, for themselves or for all.
 
-use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 
 use tracing::info;
 
@@ -22,17 +22,38 @@ use crate::{
 /// An assignment that only administrators may make, and that changes nothing.
 const ADMINISTRATORS_ONLY: &str = "SET GLOBAL sort_buffer_size = @@GLOBAL.sort_buffer_size";
 
+/// Most of `wsrep_retry_autocommit`, as in Galera.
+const MOST_RETRIES: u16 = 10_000;
+
 /// What a session has set for itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
     /// What waits until this node has what others have committed.
     pub(super) sync_wait: SyncWait,
+    /// How often a statement that is a transaction by itself runs again when another one has kept it from committing.
+    pub(super) retries: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sync_wait: SyncWait::default(),
+            retries: 4,
+        }
+    }
+}
+
+/// One of the settings.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Setting {
+    SyncWait(SyncWait),
+    Retries(u16),
 }
 
 /// What an assignment does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
-    SyncWait { to: SyncWait, is_global: bool },
+    Set { to: Setting, is_global: bool },
     Desync(Duty),
     Nothing,
 }
@@ -42,7 +63,7 @@ impl Change {
         matches!(
             self,
             Self::Desync(_)
-                | Self::SyncWait {
+                | Self::Set {
                     is_global: true,
                     ..
                 }
@@ -53,23 +74,33 @@ impl Change {
 impl Settings {
     /// The variables that have values of the session's own.
     pub(super) fn values(self) -> Vec<(&'static str, Value)> {
-        let Self { sync_wait } = self;
+        let Self { sync_wait, retries } = self;
         vec![
             (
                 "wsrep_causal_reads",
                 Value::Switch(sync_wait.meets(SyncWait::READ)),
             ),
+            ("wsrep_retry_autocommit", Value::Number(retries.to_string())),
             ("wsrep_sync_wait", Value::Number(sync_wait.0.to_string())),
         ]
+    }
+
+    fn set(&mut self, to: Setting) {
+        match to {
+            Setting::SyncWait(to) => self.sync_wait = to,
+            Setting::Retries(to) => self.retries = to,
+        }
     }
 }
 
 impl Shared {
     /// What a session has that begins.
     pub(super) fn settings(&self) -> Settings {
-        Settings {
-            sync_wait: SyncWait(self.sync_wait.load(Ordering::Relaxed)),
-        }
+        *self.defaults()
+    }
+
+    fn defaults(&self) -> MutexGuard<'_, Settings> {
+        self.defaults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What assignments do, if they can be made; or the error of the first that cannot.
@@ -112,26 +143,36 @@ impl Shared {
         values: &Values,
     ) -> Result<Change, Answer> {
         let is_global = *is_global;
-        let present = if is_global { self.settings() } else { settings };
+        let (present, default) = if is_global {
+            (self.settings(), Settings::default())
+        } else {
+            (settings, self.settings())
+        };
         let wrong = |code, reason: String| Err(Answer::refusal(code, reason));
-        let sync_wait = |to| Ok(Change::SyncWait { to, is_global });
+        let set = |to| Ok(Change::Set { to, is_global });
+        let number = |most: u16| {
+            let number = value.parse::<i64>().map_err(|_| {
+                let reason = format!("Incorrect argument type to variable '{name}'");
+                Answer::refusal(errno::WRONG_TYPE_FOR_VARIABLE, reason)
+            })?;
+            Ok(number.clamp(0, most.into()) as u16)
+        };
         match (name.as_str(), switch(value)) {
-            ("wsrep_sync_wait", _) if value == "default" => sync_wait(if is_global {
-                SyncWait::default()
-            } else {
-                self.settings().sync_wait
-            }),
-            ("wsrep_sync_wait", _) => match value.parse::<i64>() {
-                Ok(number) => sync_wait(SyncWait(number.clamp(0, SyncWait::ALL.0.into()) as u8)),
-                Err(_) => wrong(
-                    errno::WRONG_TYPE_FOR_VARIABLE,
-                    format!("Incorrect argument type to variable '{name}'"),
-                ),
-            },
+            ("wsrep_sync_wait", _) if value == "default" => {
+                set(Setting::SyncWait(default.sync_wait))
+            }
+            ("wsrep_sync_wait", _) => {
+                let bits = number(SyncWait::ALL.0.into())?;
+                set(Setting::SyncWait(SyncWait(bits as u8)))
+            }
+            ("wsrep_retry_autocommit", _) if value == "default" => {
+                set(Setting::Retries(default.retries))
+            }
+            ("wsrep_retry_autocommit", _) => set(Setting::Retries(number(MOST_RETRIES)?)),
             ("wsrep_causal_reads", Some(is_on)) => {
                 let others = present.sync_wait.0 & !SyncWait::READ.0;
                 let reads = if is_on { SyncWait::READ.0 } else { 0 };
-                sync_wait(SyncWait(others | reads))
+                set(Setting::SyncWait(SyncWait(others | reads)))
             }
             ("wsrep_desync", Some(is_on)) if is_global => {
                 let present = self.orders.duty();
@@ -162,11 +203,11 @@ impl Shared {
     /// Makes a change.
     pub(super) fn make(&self, settings: &mut Settings, change: Change) {
         match change {
-            Change::SyncWait {
+            Change::Set {
                 to,
                 is_global: true,
-            } => self.sync_wait.store(to.0, Ordering::Relaxed),
-            Change::SyncWait { to, .. } => settings.sync_wait = to,
+            } => self.defaults().set(to),
+            Change::Set { to, .. } => settings.set(to),
             Change::Desync(duty) => {
                 // A node that has been told to leave meanwhile does so.
                 if self.orders.give(duty) {

@@ -1,13 +1,14 @@
 //! What the sessions of a node share.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicU8, AtomicU64, Ordering},
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::settings::Settings;
 use crate::{
     backend::{Changes, Expected, NoKeys, Slots},
     binlog,
@@ -30,8 +31,8 @@ pub struct Shared {
     pub(super) sessions: TaskTracker,
     /// Where clients connect.
     pub(super) client_port: u16,
-    /// What of its statements a session that begins has wait for what others have committed.
-    pub(super) sync_wait: AtomicU8,
+    /// What a session has that begins.
+    pub(super) defaults: Mutex<Settings>,
 }
 
 impl Shared {
@@ -52,7 +53,7 @@ impl Shared {
             orders,
             sessions,
             client_port,
-            sync_wait: AtomicU8::new(0),
+            defaults: Mutex::default(),
         }
     }
 

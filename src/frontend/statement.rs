@@ -24,6 +24,8 @@ const MAX_STATEMENT: usize = 1 << 30;
 pub(super) enum Source<'a> {
     /// As this text.
     Text(&'a [u8]),
+    /// As this command.
+    Command(&'a [u8]),
     /// As the packet that the client has started.
     Packet,
 }
@@ -38,6 +40,15 @@ impl Session {
     pub(super) async fn take_command(&mut self) -> Result<Vec<u8>, SessionError> {
         let packet = self.client.take(MAX_STATEMENT).await?;
         Ok(packet.ok_or(SessionError::TooLong(Side::Client))?.payload)
+    }
+
+    /// Takes the command that the client has started, if it has no more than `most` bytes.
+    pub(super) async fn take_small_command(
+        &mut self,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, SessionError> {
+        let packet = self.client.take(most).await?;
+        Ok(packet.map(|packet| packet.payload))
     }
 
     /// Takes the attributes off what follows the byte of a `COM_QUERY`; gives the text if there is one.
@@ -76,6 +87,7 @@ impl Session {
                 let command = [&[Command::QUERY.0], &self.attributes[..], text].concat();
                 self.send(&command).await?;
             }
+            Source::Command(command) => self.send(command).await?,
             Source::Packet => {
                 channel::pass(&mut self.client, &mut self.server).await?;
                 self.server.flush().await?;
@@ -87,7 +99,7 @@ impl Session {
     /// Drops the client's statement.
     pub(super) async fn discard(&mut self, source: Source<'_>) -> Result<(), SessionError> {
         match source {
-            Source::Text(_) => Ok(()),
+            Source::Text(_) | Source::Command(_) => Ok(()),
             Source::Packet => self.take_command().await.map(|_| ()),
         }
     }
@@ -150,7 +162,8 @@ impl Session {
         for packet in &packets {
             sequence = self.client.put_packet(sequence, packet);
         }
-        Answer::of_server(Packet { sequence, payload })
+        let is_first = packets.is_empty();
+        Answer::of_server(Packet { sequence, payload }, is_first)
     }
 
     /// Waits until the server ends its connection, while it has nothing to answer.

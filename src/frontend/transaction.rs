@@ -359,6 +359,7 @@ impl Transactions {
                 Outcome::RollBack(reason, prepared) => {
                     if let Refusal::Conflict(key) = reason {
                         metrics.certification_failures.inc();
+                        self.seat.lost();
                         shared.note_conflict(key, changes);
                     }
                     if let Some(prepared) = prepared {

@@ -7,8 +7,10 @@ mod class;
 mod definition;
 pub mod galera;
 mod lexer;
+mod repeat;
 
 pub use changed::{Named, changed, named};
 pub use class::{Class, Completion, Unsupported};
 pub use definition::defines_account_or_routine;
 pub use lexer::{Dialect, names_one_of, statements};
+pub use repeat::may_repeat;

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Promise: a statement that is a transaction by itself and loses to another transaction is run again, unseen.
+. "$(dirname "$0")/../lib.sh"
+build
+install mariadb-server mariadb-client python3-pymysql
+
+promise() {
+  say "$1: starting three servers and nodes"
+  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
+  for part in overtaken crowd settings; do drive $port $part; done
+  stop_sandbox
+}
+on_both_servers
+say "retry: passed"
