@@ -31,6 +31,9 @@ use crate::{
 /// The id that stands for the statement prepared last.
 const LAST_PREPARED: u32 = u32::MAX;
 
+/// An execution with parameters of more bytes than these is not kept for running again.
+const MOST_KEPT: usize = 1 << 20;
+
 const MALFORMED_ATTRIBUTES: &str = "the statement's query attributes cannot be read";
 
 /// A statement that does nothing.
@@ -38,11 +41,10 @@ const NOTHING: &[u8] = b"DO 0";
 
 /// What is known of a statement.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
-    pub(super) class: Class,
+struct Known {
+    class: Class,
     /// Which of these kinds it may be of.
     kinds: SyncWait,
-    pub(super) may_repeat: bool,
 }
 
 impl Known {
@@ -50,13 +52,13 @@ impl Known {
     const NOTHING: Self = Self {
         class: Class::Write,
         kinds: SyncWait::ALL,
-        may_repeat: false,
     };
 }
 
 /// A statement that the server has prepared.
 struct Prepared {
     known: Known,
+    may_repeat: bool,
     /// The server has some of its parameters, for one run.
     has_long_data: bool,
 }
@@ -64,7 +66,7 @@ struct Prepared {
 /// A session whose transactions are replicated.
 pub(super) struct Replicated {
     pub(super) transactions: Transactions,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     pub(super) settings: Settings,
     prepared: HashMap<u32, Prepared>,
     last_prepared: u32,
@@ -124,12 +126,18 @@ impl Replicated {
             Command::STMT_PREPARE => self.prepare(session).await?,
             Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => {
                 let mut known = Known::NOTHING;
+                let mut kept = None;
+                let retries = self.retries(session);
                 if let Some(prepared) = self.prepared(session).await? {
                     known = prepared.known;
                     let has_long_data = mem::take(&mut prepared.has_long_data);
-                    known.may_repeat &= command == Command::STMT_EXECUTE && !has_long_data;
+                    let is_whole = command == Command::STMT_EXECUTE && !has_long_data;
+                    if retries > 0 && prepared.may_repeat && is_whole {
+                        kept = session.take_small_command(MOST_KEPT).await?;
+                    }
                 }
-                let answer = self.statement(session, known, Source::Packet).await?;
+                let source = kept.as_deref().map_or(Source::Packet, Source::Command);
+                let answer = self.statement(session, known, source).await?;
                 session.answer_with(answer).await?;
                 return Ok(self.goes_on(known.class));
             }
@@ -209,7 +217,6 @@ impl Replicated {
         Known {
             class,
             kinds: SyncWait::of(text, self.dialect),
-            may_repeat: class == Class::Write && sql::may_repeat(text, self.dialect),
         }
     }
 
@@ -230,6 +237,7 @@ impl Replicated {
         if let Some(id) = session.prepared_id().await? {
             let prepared = Prepared {
                 known,
+                may_repeat: known.class == Class::Write && sql::may_repeat(text, self.dialect),
                 has_long_data: false,
             };
             self.prepared.insert(id, prepared);
@@ -412,7 +420,7 @@ impl Replicated {
                 Ok(answer)
             }
             Class::Read | Class::Write if !self.reads_only => {
-                self.data(session, known, source).await
+                self.data(session, class, source).await
             }
             Class::Definition => self.transactions.define(session, source).await,
             Class::Commit(_) | Class::Rollback(_) => session.relay(source, 0).await,

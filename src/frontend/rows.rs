@@ -2,52 +2,59 @@
 
 use super::{
     answer::Answer,
-    replicated::{Known, Replicated},
+    replicated::Replicated,
     session::{Session, SessionError},
     statement::Source,
 };
 use crate::{
     protocol::{errno, response::Status},
-    sql::Class,
+    sql::{self, Class},
 };
 
 /// What a client is told whose routine would end the transaction that the routine runs in.
 const ENDS_TRANSACTION: &str = "a stored procedure or EXECUTE cannot commit, roll back, begin a transaction or define \
     anything here, since it runs inside a transaction of the cluster; have the client do so itself";
 
-/// A prepared statement with parameters of more bytes than these is not kept for running again.
-const MOST_KEPT: usize = 1 << 20;
-
 impl Replicated {
+    /// Whether a statement that writes rows would be a transaction by itself.
+    fn is_alone(&self, session: &Session) -> bool {
+        session.has(Status::AUTOCOMMIT) && !self.transactions.is_open()
+    }
+
+    /// How often it would run again then.
+    pub(super) fn retries(&self, session: &Session) -> u16 {
+        if self.is_alone(session) {
+            self.settings.retries
+        } else {
+            0
+        }
+    }
+
     /// Runs a statement that reads or writes rows, in the transaction where it belongs. If that is the statement alone,
     /// and another transaction has kept it from committing, it runs again.
     pub(super) async fn data(
         &mut self,
         session: &mut Session,
-        Known {
-            class, may_repeat, ..
-        }: Known,
+        class: Class,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
-        let alone = session.has(Status::AUTOCOMMIT) && !self.transactions.is_open();
+        let alone = self.is_alone(session);
         if alone && class == Class::Read {
             return self.transactions.run(session, source, 0).await;
         }
-        let mut retries = if alone && may_repeat {
-            self.settings.retries
-        } else {
-            0
-        };
-        let mut kept = None;
-        if retries > 0 && matches!(source, Source::Packet) {
-            kept = session.take_small_command(MOST_KEPT).await?;
-        }
-        let source = kept.as_deref().map_or(source, Source::Command);
+        let mut retries = self.retries(session);
         loop {
             let answer = self.once(session, class, source, alone).await?;
             let has_lost = answer.error_number() == Some(errno::DEADLOCK.number);
-            let may_repeat = answer.is_first && !matches!(source, Source::Packet);
-            if retries == 0 || !has_lost || !may_repeat || self.transactions.must_end() {
+            if retries == 0 || !has_lost || !answer.is_first || self.transactions.must_end() {
+                return Ok(answer);
+            }
+            let may_repeat = match source {
+                Source::Text(text) => sql::may_repeat(text, self.dialect),
+                Source::Command(_) => true,
+                Source::Packet => false,
+            };
+            if !may_repeat {
                 return Ok(answer);
             }
             retries -= 1;

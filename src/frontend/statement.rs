@@ -24,7 +24,7 @@ const MAX_STATEMENT: usize = 1 << 30;
 pub(super) enum Source<'a> {
     /// As this text.
     Text(&'a [u8]),
-    /// As this command.
+    /// As this command, which may be sent again.
     Command(&'a [u8]),
     /// As the packet that the client has started.
     Packet,
