@@ -61,10 +61,12 @@ def position(number):
 
 
 def define(*statements, number=1):
-    """Runs definitions on a node, and waits until the others have them too."""
+    """Runs definitions on a node, and what writes rows after them, and waits until the others have all of that too."""
     with node(number, autocommit=True) as connection:
         run(connection, *statements)
-    expect_positions(position(number))
+    for other in NODES:
+        with node(other, autocommit=True) as connection:
+            run(connection, "SET wsrep_sync_wait = 1", "SELECT 1")
 
 
 def expect_positions(last):

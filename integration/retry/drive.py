@@ -85,7 +85,6 @@ def overtaken():
     """Another node commits a row while a statement has its lock: it loses that, and is run again if nobody can tell."""
     define("CREATE DATABASE retry", "CREATE TABLE retry.t (id INT PRIMARY KEY, v INT)", "INSERT INTO retry.t VALUES (1, 0)",
            f"CREATE PROCEDURE retry.p() {UPDATE}")
-    expect_equal()
     for statement, retries, error, counted in OVERTAKEN:
         with node(1, autocommit=True) as other, node(2, autocommit=True, client_flag=1 << 16) as connection:
             run(other, "UPDATE retry.t SET v = 0")
@@ -121,8 +120,6 @@ def crowd():
     for retries in (0, 10000):
         define("DROP TABLE IF EXISTS retry.counter", "CREATE TABLE retry.counter (id INT PRIMARY KEY, v INT)",
                "INSERT INTO retry.counter VALUES (1, 0)")
-        # Where the row is not yet, an UPDATE changes nothing and is no error.
-        expect_equal()
         over = time.monotonic() + SECONDS
         counted, lost = [], []
 
