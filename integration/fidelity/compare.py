@@ -6,9 +6,7 @@ Usage: compare.py SERVER_PORT NODE_PORT. What may differ, and is left out of the
 - whether the server ends an idle session by closing or by resetting the connection;
 - the number of a prepared statement, which MariaDB counts up over all sessions;
 - the numbers in the text of COM_STATISTICS;
-- what MySQL's session tracking tells of the transaction's state, of which the node's XA statements tell too;
-- ROW_COUNT() after a write that is a transaction of its own: behind a node it is 0, because the node's XA
-  statements have run since.
+- what MySQL's session tracking tells of the transaction's state, of which the node's XA statements tell too.
 """
 import re
 import sys
@@ -32,24 +30,13 @@ def comparable_greeting(greeting):
     return bytes(g) + capabilities.to_bytes(4, "little")
 
 
-PREPARED = re.compile(rb"^(\x0c\0\0\x01\0)(.{4})", re.DOTALL)
-STATE = re.compile(rb"\x14\0\0(.)([\0\xfe])(..)(.)@(..)\0\x0b\x05\t\x08.{8}", re.DOTALL)
-SWITCHED = re.compile(rb"(\xfe[a-z0-9_]+_password\0).{20}\0", re.DOTALL)
-
-
-def comparable(answer):
-    """The answer without what may differ."""
-    answer = SWITCHED.sub(rb"\1", PREPARED.sub(rb"\1", answer))
-    return STATE.sub(lambda ok: b"\7\0\0%b%b%b%b\0%b" % ok.groups(), answer)
-
-
 def run(connection, packets, then=lambda s: []):
     """The answers to packets, or to a statement that is prepared and to what is done with it then."""
     if isinstance(packets, str):
         prepared = connection.exchange(wire.prepare(packets))
-        statement = int.from_bytes(PREPARED.match(prepared)[2], "little")
-        return comparable(prepared) + comparable(connection.exchange(*then(statement)))
-    return comparable(connection.exchange(*packets))
+        statement = int.from_bytes(wire.PREPARED.match(prepared)[2], "little")
+        return wire.comparable(prepared) + wire.comparable(connection.exchange(*then(statement)))
+    return wire.comparable(connection.exchange(*packets))
 
 
 def conversation(port, capabilities):
@@ -65,7 +52,7 @@ def conversation(port, capabilities):
     statistics = connection.exchange(wire.packet(b"\x09"))
     answers["statistics"] = (b"Uptime", re.sub(rb"[\d.]+", b"N", statistics[4:]))
     for name, holds, packets in LAST_WORDS:
-        answers[name] = (holds, comparable(wire.Connection(port, capabilities).last_words(*packets)))
+        answers[name] = (holds, wire.comparable(wire.Connection(port, capabilities).last_words(*packets)))
     return answers
 
 

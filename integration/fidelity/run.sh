@@ -9,7 +9,7 @@ promise() {
   [ $# = 1 ] || server=$3
   say "on $1"
   TRIREME_LOG=debug start_sandbox $port --nodes 1 --backdoor-commits reported --server "$server --local-infile=1 --max-allowed-packet=64M"
-  timeout 240 python3 "$ROOT/integration/fidelity/compare.py" $((port + 301)) $((port + 1))
+  PYTHONPATH=$ROOT/integration timeout 240 python3 "$ROOT/integration/fidelity/compare.py" $((port + 301)) $((port + 1))
   # A node that took an answer for complete too early would see the rest of it as said unasked.
   ! grep 'lost track of an answer' "$BOX/node1/trireme.log" || fail "the node lost track of an answer"
   stop_sandbox

@@ -15,6 +15,7 @@ from cluster import NODES, at_once, define, expect_equal, health, kill, node, po
 
 DUPLICATE, LOCK_TIMEOUT, DEADLOCK, NOT_SUPPORTED, NO_TABLE = 1062, 1205, 1213, 1235, 1146
 AUTO_INCREMENT_FAILED, GONE = 1467, 2013
+RESET_CONNECTION = 0x1F
 MULTI = CLIENT.MULTI_STATEMENTS
 
 
@@ -256,7 +257,46 @@ def cascades():
             else:
                 assert pair in apart or pair[::-1] in apart, f"both have committed: {pair}"
         expect_equal()
+    replaced_parents()
+    reset_sessions()
     print(f"{len(pairs)} pairs of a cascade and what it reaches: {conflicts} conflicts, all servers equal")
+
+
+def replaced_parents():
+    """MySQL 9.7 logs a REPLACE as a deletion, too, though what refers to the row has stayed."""
+    define(
+        "CREATE TABLE traps.named (id INT PRIMARY KEY AUTO_INCREMENT, name INT UNIQUE)",
+        "CREATE TABLE traps.called (id INT PRIMARY KEY, name INT, FOREIGN KEY (name) REFERENCES named (name)"
+        " ON DELETE CASCADE ON UPDATE SET NULL)",
+    )
+    with node(1, database="traps", autocommit=True) as connection:
+        run(connection, "INSERT INTO named (name) VALUES (1), (2), (3)", "INSERT INTO called VALUES (1, 1), (2, 2), (3, 3)")
+        run(connection, "REPLACE INTO named (name) VALUES (1)", "DELETE FROM named WHERE name = 2")
+        run(connection, "INSERT INTO named (name) VALUES (3) ON DUPLICATE KEY UPDATE name = 4")
+        called = run(connection, "SELECT * FROM called ORDER BY id")
+        assert called in (((1, 1), (3, None)), ((3, None),)), called
+    expect_equal()
+
+
+def reset_sessions():
+    """MySQL 9.7 logs no cascades in a session that was reset or has changed its user."""
+    define(
+        "CREATE TABLE traps.above (id INT PRIMARY KEY, name INT UNIQUE)",
+        "CREATE TABLE traps.below (id INT PRIMARY KEY, name INT, v INT, FOREIGN KEY (name) REFERENCES above (name)"
+        " ON DELETE CASCADE ON UPDATE SET NULL)",
+    )
+    with node(1, database="traps") as one, node(2, database="traps") as two:
+        for row, above in enumerate(("DELETE FROM above WHERE id = {0}", "UPDATE above SET name = name + 100 WHERE id = {0}",
+                                     "REPLACE INTO above VALUES ({0} + 100, {0})")):
+            run(one, f"INSERT INTO above VALUES ({row}, {row})", f"INSERT INTO below VALUES ({row}, {row}, 0)", "COMMIT")
+            expect_equal()
+            one._execute_command(RESET_CONNECTION, b"")
+            one._read_ok_packet()
+            run(one, "USE traps", "BEGIN", above.format(row))
+            run(two, f"UPDATE below SET v = 1 WHERE id = {row}")
+            one.commit()
+            assert error_of(two, "COMMIT")[0] == DEADLOCK, above
+            expect_equal()
 
 
 def deadlocked_cascades():

@@ -6,6 +6,7 @@ mod bookmark;
 mod capture;
 mod check;
 mod connection;
+mod constraints;
 mod defined;
 mod dump;
 mod functions;

@@ -6,7 +6,7 @@ use super::{Connection, ConnectionError};
 use crate::{config::AutoIncrement, id::TransactionId};
 
 /// The global variables that a node depends on. A server has those of its own family.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("binlog_format", "ROW"),
     ("binlog_row_image", "FULL"),
     ("binlog_row_metadata", "FULL"),
@@ -22,6 +22,8 @@ const SETTINGS: [(&str, &str); 10] = [
     // After so many connections in a row that broke off before their login a server refuses the address that they
     // came from. All clients come from the node's, and a balancer may only look whether somebody listens.
     ("max_connect_errors", "4294967295"),
+    // A node knows what a session sets, and not what it starts with.
+    ("completion_type", "NO_CHAIN"),
 ];
 
 /// The schemas, made without a trace in the binlog: every node has its own. All accounts need the right

@@ -5,12 +5,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{ConnectionError, Row, pool::Pool, weights::Collations};
+use super::{ConnectionError, Row, constraints::Constraints, pool::Pool, weights::Collations};
 use crate::{
     binlog::Event,
     config::Server,
     write_set::{
-        Collation, Draft, ForeignKey, Key, KeyColumn, KeyColumns, KeyHash, KeysError, Table,
+        Cascades, Collation, Draft, Key, KeyColumn, KeyColumns, KeyHash, KeysError, Table,
         TableName, Tables, tables_of,
     },
 };
@@ -39,19 +39,12 @@ struct State {
     /// Counts what was forgotten, so that what was read before is not kept after.
     version: u64,
     tables: Tables,
-    foreign_keys: Option<Arc<Vec<Constraint>>>,
+    foreign_keys: Option<Arc<Constraints>>,
 }
 
 /// A definition that runs, until this is dropped.
 #[derive(Debug)]
 pub struct Defining<'a>(&'a Schemas);
-
-/// A foreign key of any table.
-#[derive(Debug)]
-struct Constraint {
-    child: TableName,
-    key: ForeignKey,
-}
 
 impl Schemas {
     pub fn new(server: Server) -> Self {
@@ -62,16 +55,17 @@ impl Schemas {
         }
     }
 
-    /// The keys of a transaction, from its row events. It must hold the tables' metadata locks, as
+    /// The keys of a transaction, from its row events, and what these have of cascades. It must hold the tables' metadata locks, as
     /// it does from its first use of them to its end.
     ///
     /// # Errors
     /// See [`NoKeys`].
-    pub async fn keys(&self, events: &[Event]) -> Result<Vec<Key>, NoKeys> {
+    pub async fn keys(&self, events: &[Event]) -> Result<(Vec<Key>, Cascades), NoKeys> {
         let tables = self.tables(&tables_of(events)?).await?;
         let draft = Draft::of(events, &tables)?;
         let weights = self.collations.weights(self, &draft).await?;
-        Ok(draft.finish(&weights))
+        let cascades = draft.cascades();
+        Ok((draft.finish(&weights), cascades))
     }
 
     /// What one of those keys stands for.
@@ -171,26 +165,8 @@ impl Schemas {
             });
         }
         let constraints = self.foreign_keys(version).await?;
-        for constraint in constraints.iter() {
-            if constraint.child == *name {
-                table.foreign_keys.push(constraint.key.clone());
-            }
-            if constraint.key.parent == *name {
-                refer(&mut table.keys, &constraint.key.parent_columns);
-            }
-        }
-        if table.is_reached_by_cascades() {
-            table.logs_cascades = self.logs_cascades().await?;
-        }
+        constraints.add_to(&mut table, name);
         Ok(table)
-    }
-
-    /// Whether the server logs what foreign keys do. MySQL has a variable for it since it does, unless its
-    /// storage engine acts instead, as MariaDB's always does.
-    async fn logs_cascades(&self) -> Result<bool, ConnectionError> {
-        const NATIVE: &str = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
-        let native = self.query(NATIVE).await?;
-        Ok(native.first().and_then(|row| row.text(1)) == Some("OFF"))
     }
 
     /// The rows of a result whose first column has the table's name, in its own case: the server
@@ -201,42 +177,11 @@ impl Schemas {
         Ok(rows)
     }
 
-    async fn foreign_keys(&self, version: u64) -> Result<Arc<Vec<Constraint>>, ConnectionError> {
-        const CONSTRAINTS: &str = "SELECT k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, \
-            k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, \
-            k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE \
-            FROM information_schema.KEY_COLUMN_USAGE k \
-            JOIN information_schema.REFERENTIAL_CONSTRAINTS r \
-            ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.TABLE_NAME = k.TABLE_NAME \
-            AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME \
-            WHERE k.REFERENCED_TABLE_NAME IS NOT NULL \
-            ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION";
+    async fn foreign_keys(&self, version: u64) -> Result<Arc<Constraints>, ConnectionError> {
         if let Some(known) = &self.lock().foreign_keys {
             return Ok(known.clone());
         }
-        let mut constraints: Vec<Constraint> = Vec::new();
-        let mut last = None;
-        for row in self.query(CONSTRAINTS).await? {
-            let text = |at| row.text(at).unwrap_or_default();
-            let constraint = [0, 1, 2].map(|at| text(at).to_owned());
-            if last.as_ref() != Some(&constraint) {
-                let acts = |rule| matches!(rule, "CASCADE" | "SET NULL" | "SET DEFAULT");
-                constraints.push(Constraint {
-                    child: TableName::new(text(0), text(1)),
-                    key: ForeignKey {
-                        columns: Vec::new(),
-                        parent: TableName::new(text(4), text(5)),
-                        parent_columns: Vec::new(),
-                        cascades: acts(text(7)) || acts(text(8)),
-                    },
-                });
-                last = Some(constraint);
-            }
-            let key = &mut constraints.last_mut().expect("one was pushed").key;
-            key.columns.push(text(3).to_owned());
-            key.parent_columns.push(KeyColumn::from(text(6)));
-        }
-        let constraints = Arc::new(constraints);
+        let constraints = Arc::new(Constraints::read(self).await?);
         self.keep(version, |state| {
             state.foreign_keys = Some(constraints.clone());
         });
@@ -269,18 +214,6 @@ impl Drop for Defining<'_> {
         let mut state = self.0.lock();
         state.definitions -= 1;
         state.forget();
-    }
-}
-
-/// Marks the key that has exactly these columns as referenced, or adds it.
-fn refer(keys: &mut Vec<KeyColumns>, columns: &[KeyColumn]) {
-    match keys.iter_mut().find(|key| key.columns == columns) {
-        Some(key) => key.is_referenced = true,
-        None => keys.push(KeyColumns {
-            columns: columns.to_vec(),
-            is_referenced: true,
-            ..KeyColumns::default()
-        }),
     }
 }
 

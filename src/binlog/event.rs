@@ -23,9 +23,14 @@ const FLAGS: usize = 17;
 const HEADER_BYTES: usize = 19;
 const CHECKSUM_BYTES: usize = 4;
 
-/// Where the flags of a row event are in its body, and the lowest of them: `STMT_END_F`.
+/// Where the flags of a row event are in its body.
 const ROWS_FLAGS: usize = 6;
+
+/// `STMT_END_F`.
 const STATEMENT_END: u8 = 1;
+
+/// `NO_FOREIGN_KEY_CHECKS_F`.
+const NO_FOREIGN_KEYS: u8 = 2;
 
 /// `LOG_EVENT_SUPPRESS_USE_F`: the statement does not depend on its default schema, which it may make
 /// or remove.
@@ -159,9 +164,24 @@ impl Event {
 
     /// This row event, with the flag that it is its statement's last.
     pub fn ending_a_statement(&self) -> Self {
+        self.with_rows_flag(STATEMENT_END)
+    }
+
+    /// Whether this row event says that foreign keys do nothing.
+    pub fn is_without_foreign_keys(&self) -> bool {
+        let flags = self.body().get(ROWS_FLAGS);
+        flags.is_some_and(|flags| flags & NO_FOREIGN_KEYS != 0)
+    }
+
+    /// This row event, with the flag that its rows are changed as they are, and foreign keys do nothing.
+    pub fn without_foreign_keys(&self) -> Self {
+        self.with_rows_flag(NO_FOREIGN_KEYS)
+    }
+
+    fn with_rows_flag(&self, flag: u8) -> Self {
         self.with(|bytes| {
             if let Some(flags) = bytes.get_mut(HEADER_BYTES + ROWS_FLAGS) {
-                *flags |= STATEMENT_END;
+                *flags |= flag;
             }
         })
     }
@@ -242,6 +262,14 @@ pub(crate) mod tests {
         assert_eq!(event.end(), 300);
         assert_eq!(event.body(), b"abc");
         assert!(event.is_in_file());
+    }
+
+    #[test]
+    fn row_events_get_flags() {
+        let rows = event(Kind(30), 300, &[1, 0, 0, 0, 0, 0, 0x10, 0, 9]);
+        let flagged = rows.without_foreign_keys().ending_a_statement();
+        assert_eq!(flagged.body(), [1, 0, 0, 0, 0, 0, 0x13, 0, 9]);
+        assert_eq!(Event::new(flagged.bytes().clone()), Ok(flagged));
     }
 
     #[test]

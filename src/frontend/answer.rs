@@ -66,6 +66,17 @@ impl Answer {
         error::decode(&self.packet.payload).map(|(number, _)| number)
     }
 
+    /// The SQLSTATE of an error.
+    pub(super) fn state(&self) -> Option<String> {
+        match &self.packet.payload[..] {
+            [ERR, _, _, b'#', rest @ ..] => {
+                let state = rest.get(..5)?;
+                Some(String::from_utf8_lossy(state).into_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// This packet, where the other one would have come.
     pub(super) fn in_place_of(mut self, other: &Self) -> Self {
         self.packet.sequence = other.packet.sequence;

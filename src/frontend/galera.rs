@@ -82,6 +82,7 @@ impl Shared {
             status: self.status(&view),
             variables: self.variables(&view),
             session: settings.values(),
+            functions: Vec::new(),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Clients: accepts their connections and pairs each with a connection of its own to the server.
 
+mod aftermath;
 mod answer;
 mod channel;
 mod encryption;
+mod ending;
 mod galera;
 mod login;
 mod origin;

@@ -6,6 +6,7 @@
 use std::{collections::HashMap, mem, sync::Arc};
 
 use super::{
+    aftermath::{Aftermath, Told},
     answer::Answer,
     galera,
     session::{Session, SessionError},
@@ -23,7 +24,7 @@ use crate::{
         response::Status,
     },
     sql::{
-        self, Class, Dialect,
+        self, Access, Class, Diagnostics, Dialect,
         galera::{Assignments, Question, SyncWait},
     },
 };
@@ -72,12 +73,15 @@ pub(super) struct Replicated {
     last_prepared: u32,
     multi_statements: bool,
     /// In a `START TRANSACTION READ ONLY`, which is the server's own.
-    reads_only: bool,
-    /// The server's answer to `SHOW WARNINGS`, where it no longer has what the client means: after
-    /// a transaction of one statement.
-    pub(super) warnings: Option<Vec<Vec<u8>>>,
+    pub(super) reads_only: bool,
+    /// What the server no longer knows of the last statement, if that was a transaction by itself.
+    pub(super) aftermath: Option<Aftermath>,
     /// The client does not know yet that its transaction has been rolled back.
     has_lost: bool,
+    /// The client may have set `completion_type`.
+    pub(super) sets_completion: bool,
+    /// The client has asked for the end of its connection.
+    pub(super) is_released: bool,
 }
 
 impl Replicated {
@@ -90,8 +94,10 @@ impl Replicated {
             last_prepared: LAST_PREPARED,
             multi_statements: session.capabilities.has(Capabilities::MULTI_STATEMENTS),
             reads_only: false,
-            warnings: None,
+            aftermath: None,
             has_lost: false,
+            sets_completion: false,
+            is_released: false,
         }
     }
 
@@ -132,14 +138,16 @@ impl Replicated {
                     known = prepared.known;
                     let has_long_data = mem::take(&mut prepared.has_long_data);
                     let is_whole = command == Command::STMT_EXECUTE && !has_long_data;
-                    if retries > 0 && prepared.may_repeat && is_whole {
+                    let may_repeat =
+                        retries > 0 && prepared.may_repeat || known.class == Class::Autocommit;
+                    if may_repeat && is_whole {
                         kept = session.take_small_command(MOST_KEPT).await?;
                     }
                 }
                 let source = kept.as_deref().map_or(Source::Packet, Source::Command);
                 let answer = self.statement(session, known, source).await?;
                 session.answer_with(answer).await?;
-                return Ok(self.goes_on(known.class));
+                return Ok(self.goes_on());
             }
             Command::STMT_SEND_LONG_DATA => {
                 if let Some(prepared) = self.prepared(session).await? {
@@ -191,7 +199,7 @@ impl Replicated {
             let first = session.server.first_sequence();
             let answer = self.statement(session, known, Source::Text(text)).await?;
             let answer = answer.starting_at(first);
-            goes_on = self.goes_on(known.class);
+            goes_on = self.goes_on();
             let ends = at == last || answer.is_error() || !goes_on;
             session.renumber(if ends { 0 } else { answer.packet.sequence });
             session.answer_with(answer).await?;
@@ -204,12 +212,13 @@ impl Replicated {
     }
 
     /// Whether the session goes on after a statement.
-    fn goes_on(&self, class: Class) -> bool {
-        !releases(class) && !self.transactions.must_end()
+    fn goes_on(&self) -> bool {
+        !self.is_released && !self.transactions.must_end()
     }
 
-    fn known(&self, text: &[u8]) -> Known {
+    fn known(&mut self, text: &[u8]) -> Known {
         let mut class = Class::of(text, self.dialect);
+        self.sets_completion |= sql::sets_completion(text, self.dialect);
         let looks_harmless = matches!(class, Class::Read | Class::Session);
         if looks_harmless && self.may_write(text) {
             class = Class::Write;
@@ -268,7 +277,10 @@ impl Replicated {
     ) -> Result<Option<Answer>, SessionError> {
         let defined = self.transactions.defined();
         let unreplicated = &defined.unreplicated;
-        let uses_rows = matches!(class, Class::Read | Class::Write | Class::Session);
+        let uses_rows = matches!(
+            class,
+            Class::Read | Class::Write | Class::Program | Class::Session
+        );
         if !uses_rows || unreplicated.is_empty() {
             return Ok(None);
         }
@@ -295,13 +307,24 @@ impl Replicated {
     ) -> Result<Answer, SessionError> {
         let Known { class, kinds, .. } = known;
         self.reads_only &= session.has(Status::IN_TRANSACTION);
-        if class == Class::ShowWarnings
-            && let Some(warnings) = &self.warnings
+        if let Source::Text(text) = source
+            && let Some(aftermath) = &mut self.aftermath
+            && let Some(asked) = Diagnostics::of(text, self.dialect)
         {
-            session.discard(source).await?;
-            return Ok(session.replay(warnings.clone()));
+            return match aftermath.tell(&asked, self.dialect) {
+                Told::Packets(packets) => Ok(session.replay(packets)),
+                Told::Text(text) => session.relay(Source::Text(&text), 0).await,
+                Told::Refused(refusal) => Ok(refusal),
+                Told::AsItIs => session.relay(source, 0).await,
+            };
         }
-        self.warnings = None;
+        let completed = match (self.aftermath.take(), source) {
+            (Some(aftermath), Source::Text(text)) if Aftermath::may_be_read(text) => {
+                Some(aftermath.put_into(text, self.dialect))
+            }
+            _ => None,
+        };
+        let source = completed.as_deref().map_or(source, Source::Text);
         if self.transactions.is_doomed() {
             self.yield_to_applier(session).await?;
         }
@@ -318,7 +341,7 @@ impl Replicated {
         {
             return Ok(refusal);
         }
-        if self.transactions.is_open() && commits_implicitly(class, session) {
+        if self.transactions.is_open() && commits_implicitly(class) {
             let answer = self.transactions.commit(session).await?;
             if answer.is_error() {
                 session.discard(source).await?;
@@ -333,7 +356,7 @@ impl Replicated {
             return Ok(refusal);
         }
         if let Source::Text(text) = source
-            && matches!(class, Class::Read | Class::Session | Class::Autocommit(_))
+            && matches!(class, Class::Read | Class::Session | Class::Autocommit)
             && let Some(question) = Question::of(text, self.dialect)
         {
             return self.answer(session, known, question, text).await;
@@ -397,48 +420,34 @@ impl Replicated {
                 Ok(Answer::refusal(errno::NOT_SUPPORTED_YET, reason))
             }
             Class::Begin {
-                read_only: true, ..
+                access: Some(Access::ReadOnly),
+                ..
             } => {
                 self.reads_only = true;
                 self.transactions.run(session, source, 0).await
             }
-            Class::Begin { snapshot, .. } => {
+            Class::Begin { access, snapshot } => {
                 session.discard(source).await?;
-                self.transactions.begin(session, snapshot).await
+                self.reads_only = false;
+                self.transactions.begin(session, access, snapshot).await
             }
-            Class::Commit(completion) | Class::Rollback(completion)
-                if self.transactions.is_open() =>
-            {
-                session.discard(source).await?;
-                let answer = match class {
-                    Class::Commit(_) => self.transactions.commit(session).await?,
-                    _ => self.transactions.roll_back(session).await?,
-                };
-                if completion.chain == Some(true) && !answer.is_error() {
-                    return self.transactions.begin(session, false).await;
-                }
-                Ok(answer)
+            Class::Commit(completion) | Class::Rollback(completion) => {
+                self.end(session, class, completion, source).await
             }
-            Class::Read | Class::Write if !self.reads_only => {
+            Class::Read | Class::Write | Class::Program if !self.reads_only => {
                 self.data(session, class, source).await
             }
             Class::Definition => self.transactions.define(session, source).await,
-            Class::Commit(_) | Class::Rollback(_) => session.relay(source, 0).await,
+            Class::Autocommit => self.set_autocommit(session, source).await,
             _ => self.transactions.run(session, source, 0).await,
         }
     }
 }
 
 /// Whether a statement commits the open transaction before it does what it is for.
-fn commits_implicitly(class: Class, session: &Session) -> bool {
-    match class {
-        Class::Begin { .. } | Class::Definition | Class::Administration => true,
-        Class::Autocommit(on) => on && !session.has(Status::AUTOCOMMIT),
-        _ => false,
-    }
-}
-
-/// Whether the client has asked for the end of its connection.
-fn releases(class: Class) -> bool {
-    matches!(class, Class::Commit(c) | Class::Rollback(c) if c.release == Some(true))
+fn commits_implicitly(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Begin { .. } | Class::Definition | Class::Administration
+    )
 }

@@ -1,6 +1,7 @@
 //! Statements that read or write rows.
 
 use super::{
+    aftermath::Aftermath,
     answer::Answer,
     replicated::Replicated,
     session::{Session, SessionError},
@@ -14,6 +15,9 @@ use crate::{
 /// What a client is told whose routine would end the transaction that the routine runs in.
 const ENDS_TRANSACTION: &str = "a stored procedure or EXECUTE cannot commit, roll back, begin a transaction or define \
     anything here, since it runs inside a transaction of the cluster; have the client do so itself";
+
+/// To the client, a transaction that is one statement is never seen open.
+pub(super) const HIDDEN: u16 = Status::IN_TRANSACTION | Status::IN_READ_ONLY_TRANSACTION;
 
 impl Replicated {
     /// Whether a statement that writes rows would be a transaction by itself.
@@ -58,7 +62,7 @@ impl Replicated {
                 return Ok(answer);
             }
             retries -= 1;
-            self.warnings = None;
+            self.aftermath = None;
             self.transactions.shared.replicator.metrics.retried.inc();
         }
     }
@@ -71,72 +75,73 @@ impl Replicated {
         source: Source<'_>,
         alone: bool,
     ) -> Result<Answer, SessionError> {
-        if !self.transactions.is_open() {
-            let begun = self.transactions.begin(session, false).await?;
+        let is_first = !self.transactions.is_open();
+        if is_first {
+            let begun = self.transactions.begin(session, None, false).await?;
             if begun.is_error() {
                 session.discard(source).await?;
                 return Ok(begun);
             }
         }
-        if class == Class::Write {
+        if class != Class::Read {
             self.transactions.writes();
         }
-        // To the client, a transaction that is one statement is never seen open.
-        let hidden = if alone { Status::IN_TRANSACTION } else { 0 };
+        let hidden = if alone { HIDDEN } else { 0 };
         let answer = self.transactions.run(session, source, hidden).await?;
         if answer.is_error() {
-            if let Err(lost) = self.failed(session, &answer, alone).await {
-                // A server that closes after an error has said why.
-                session.answer_with(answer).await?;
-                return Err(lost);
-            }
-            if answer.error_number() == Some(errno::NOT_INSIDE_XA) {
-                let refusal = Answer::refusal(errno::NOT_SUPPORTED_YET, ENDS_TRANSACTION);
-                return Ok(refusal.in_place_of(&answer));
-            }
-            return Ok(answer);
+            let ends = alone || is_first && class != Class::Program && starts_nothing(&answer);
+            return match self.failed(session, class, &answer, ends).await {
+                Ok(None) => Ok(answer),
+                Ok(Some(other)) => Ok(other.in_place_of(&answer)),
+                Err(lost) => {
+                    // A server that closes after an error has said why.
+                    session.answer_with(answer).await?;
+                    Err(lost)
+                }
+            };
         }
         if alone {
-            self.keep_warnings(session, &answer).await?;
+            self.aftermath = Some(Aftermath::of(session, &answer).await?);
             let committed = self.transactions.commit(session).await?;
             if committed.is_error() {
+                self.aftermath = None;
                 return Ok(committed.in_place_of(&answer));
             }
         }
         Ok(answer)
     }
 
-    /// Rolls back what a failed statement leaves, if the transaction is over.
+    /// Does after a failed statement what becomes of the transaction, which it `ends` or not; gives another answer if
+    /// that is what the client must know.
     async fn failed(
         &mut self,
         session: &mut Session,
+        class: Class,
         answer: &Answer,
-        alone: bool,
-    ) -> Result<(), SessionError> {
+        ends: bool,
+    ) -> Result<Option<Answer>, SessionError> {
         let number = answer.error_number().unwrap_or_default();
         let is_doubtful = errno::PERHAPS_ROLLED_BACK.contains(&number);
-        if alone || is_doubtful {
-            self.keep_warnings(session, answer).await?;
+        if ends || is_doubtful {
+            self.aftermath = Some(Aftermath::of(session, answer).await?);
         }
-        if alone
-            || errno::ROLLED_BACK.contains(&number)
-            || is_doubtful && self.transactions.is_rolled_back(session).await?
-        {
+        let ends_transaction = number == errno::NOT_INSIDE_XA;
+        let is_over = errno::ROLLED_BACK.contains(&number)
+            || is_doubtful && self.transactions.is_rolled_back(session).await?;
+        if ends && class == Class::Program && !is_over && !ends_transaction {
+            let committed = self.transactions.commit(session).await?;
+            return Ok(committed.is_error().then_some(committed));
+        }
+        if ends || is_over {
             self.transactions.roll_back(session).await?;
         }
-        Ok(())
+        let refusal = || Answer::refusal(errno::NOT_SUPPORTED_YET, ENDS_TRANSACTION);
+        Ok(ends_transaction.then(refusal))
     }
+}
 
-    /// Keeps what `SHOW WARNINGS` says, which the node's own statements are about to change.
-    async fn keep_warnings(
-        &mut self,
-        session: &mut Session,
-        answer: &Answer,
-    ) -> Result<(), SessionError> {
-        if answer.warnings() > 0 {
-            let recorded = session.record(b"SHOW WARNINGS", Status::IN_TRANSACTION);
-            self.warnings = Some(recorded.await?);
-        }
-        Ok(())
-    }
+/// Whether a statement has failed before it would have started a transaction.
+fn starts_nothing(answer: &Answer) -> bool {
+    let number = answer.error_number();
+    number.is_some_and(|number| errno::STARTS_NOTHING.contains(&number))
 }

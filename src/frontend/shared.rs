@@ -16,7 +16,7 @@ use crate::{
     duty::Orders,
     id::TransactionId,
     replicator::Replicator,
-    write_set::{Key, KeyHash},
+    write_set::{Cascades, Key, KeyHash},
 };
 
 /// What the sessions of a node share.
@@ -68,11 +68,14 @@ impl Shared {
         &self,
         expected: &mut Expected<'_>,
     ) -> Result<Option<(Changes, Vec<Key>)>, CommitError> {
-        let changes = expected.changes().await?;
+        let mut changes = expected.changes().await?;
         if changes.rows.is_empty() {
             return Ok(None);
         }
-        let keys = self.replicator.schemas.keys(&changes.rows).await?;
+        let (keys, cascades) = self.replicator.schemas.keys(&changes.rows).await?;
+        if cascades == Cascades::Logged {
+            changes.forbid_cascades();
+        }
         Ok(Some((changes, keys)))
     }
 

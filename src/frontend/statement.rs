@@ -143,10 +143,14 @@ impl Session {
         }
     }
 
+    /// The value that a query of the node itself gives; none for NULL.
+    pub(super) async fn value(&mut self, query: &[u8]) -> Result<Option<String>, SessionError> {
+        Ok(only_value(self.record(query, 0).await?))
+    }
+
     /// The schema of names that come without one, if there is one.
     pub(super) async fn default_schema(&mut self) -> Result<Option<String>, SessionError> {
-        let packets = self.record(b"SELECT DATABASE()", 0).await?;
-        Ok(only_value(packets))
+        self.value(b"SELECT DATABASE()").await
     }
 
     /// Answers the client with packets that were recorded, up to the last one, which it gives.

@@ -19,9 +19,13 @@ use crate::{
     metrics::{CommitOutcome, CommitPhase, Stopwatch},
     protocol::{errno, response::Status},
     replicator::{Held, Outcome, Prepared, Refusal, Seat, Stale},
-    sql::Class,
+    sql::{Access, Class},
     write_set::Key,
 };
+
+/// Whatever `completion_type` is.
+const COMMIT: &str = "COMMIT AND NO CHAIN NO RELEASE";
+const ROLLBACK: &str = "ROLLBACK AND NO CHAIN NO RELEASE";
 
 /// Reads a table, without an answer.
 const READ: &str = "DO (SELECT COUNT(*) FROM trireme.mark WHERE slot = 0)";
@@ -93,7 +97,7 @@ impl Transactions {
             ..
         } = &*self.shared;
         let needs_one = match class {
-            Class::Write | Class::Definition | Class::Administration => true,
+            Class::Write | Class::Program | Class::Definition | Class::Administration => true,
             Class::Read | Class::Begin { .. } => !cluster.reads_without_majority,
             _ => false,
         };
@@ -143,22 +147,34 @@ impl Transactions {
         }
     }
 
-    /// Starts a transaction, where none of ours is open, and with it the snapshot that it reads from
-    /// if that is not to wait for the first read. The answer is as `BEGIN` would get it.
+    /// Starts a transaction, where none of ours is open, with `access` if that is not to be the session's default, and
+    /// with the snapshot that it reads from if that is not to wait for the first read. The answer is as `BEGIN` would get it.
     pub(super) async fn begin(
         &mut self,
         session: &mut Session,
+        access: Option<Access>,
         snapshot: bool,
     ) -> Result<Answer, SessionError> {
         if session.has(Status::IN_TRANSACTION) {
             // The server's own: it has only read, and would refuse another one inside it.
-            let [answer] = session.run_own(["COMMIT".to_owned()]).await?;
+            let [answer] = session.run_own([COMMIT.to_owned()]).await?;
             if answer.is_error() {
                 return Ok(answer);
             }
         }
         let id = self.shared.next_id();
-        let [answer] = session.run_own([format!("XA START '{id}'")]).await?;
+        let access = access.map(|access| match access {
+            Access::ReadOnly => "SET TRANSACTION READ ONLY",
+            Access::ReadWrite => "SET TRANSACTION READ WRITE",
+        });
+        let start = format!("XA START '{id}'");
+        let answer = if let Some(access) = access {
+            let [_, answer] = session.run_own([access.to_owned(), start]).await?;
+            answer
+        } else {
+            let [answer] = session.run_own([start]).await?;
+            answer
+        };
         if answer.is_error() {
             return Ok(answer);
         }
@@ -248,7 +264,7 @@ impl Transactions {
 
     async fn commit_open(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
         let Some(Open { id, wrote }) = self.open.take() else {
-            let [answer] = session.run_own(["COMMIT".to_owned()]).await?;
+            let [answer] = session.run_own([COMMIT.to_owned()]).await?;
             return Ok(answer);
         };
         if !wrote {
@@ -281,6 +297,12 @@ impl Transactions {
             slot,
         });
         let replies = session.run_own(prepare).await?;
+        if let [mark, others @ ..] = &replies
+            && mark.error_number() == Some(errno::READ_ONLY_TRANSACTION)
+            && !others.iter().any(Answer::is_error)
+        {
+            return self.commit_prepared(session, prepared).await;
+        }
         if let Some(error) = replies.into_iter().find(Answer::is_error) {
             return give_up(session, prepared, error).await;
         }
@@ -297,17 +319,25 @@ impl Transactions {
                     .time_commit(CommitPhase::Capture, took);
                 self.replicate(session, prepared, &changes, keys).await
             }
-            Ok(None) => {
-                let [answer] = session.run_own([format!("XA COMMIT '{id}'")]).await?;
-                if answer.is_error() {
-                    self.must_end = true;
-                } else {
-                    prepared.over();
-                }
-                Ok(answer)
-            }
+            Ok(None) => self.commit_prepared(session, prepared).await,
             Err(reason) => irreplicable(session, prepared, reason).await,
         }
+    }
+
+    /// Commits a prepared transaction that has changed nothing the others have.
+    async fn commit_prepared(
+        &mut self,
+        session: &mut Session,
+        prepared: Prepared,
+    ) -> Result<Answer, SessionError> {
+        let commit = format!("XA COMMIT '{}'", prepared.id());
+        let [answer] = session.run_own([commit]).await?;
+        if answer.is_error() {
+            self.must_end = true;
+        } else {
+            prepared.over();
+        }
+        Ok(answer)
     }
 
     /// Has a prepared transaction ordered, and does what becomes of it.
@@ -346,10 +376,10 @@ impl Transactions {
                 }
                 Outcome::Committed => {
                     metrics.replayed.inc();
-                    return self.conclude(session, "COMMIT".to_owned()).await;
+                    return self.conclude(session, COMMIT.to_owned()).await;
                 }
                 Outcome::Again(prepared) => match replicator.schemas.keys(&changes.rows).await {
-                    Ok(keys) => {
+                    Ok((keys, _)) => {
                         // Later it would give up the locks of the next one.
                         drop(replication);
                         replication = replicator.replicate(prepared, changes, keys, &self.seat);
@@ -416,7 +446,7 @@ impl Transactions {
         let answer = match self.open.take() {
             Some(Open { id, .. }) => abandon(session, id).await?,
             None => {
-                let [answer] = unless_killed(session, ["ROLLBACK".to_owned()]).await?;
+                let [answer] = unless_killed(session, [ROLLBACK.to_owned()]).await?;
                 answer
             }
         };

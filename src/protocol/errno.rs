@@ -71,6 +71,23 @@ pub const ROLLED_BACK: [u16; 4] = [1213, 1402, 1613, 1614];
 /// lock for AUTO_INCREMENT.
 pub const PERHAPS_ROLLED_BACK: [u16; 4] = [1020, 1205, 1206, 1467];
 
+/// Before these a statement has not come to its tables, and does not start a transaction: `ER_NO_DB_ERROR`,
+/// `ER_BAD_DB_ERROR`, `ER_PARSE_ERROR`, `ER_NONUNIQ_TABLE`, `ER_NO_SUCH_TABLE`, `ER_UNKNOWN_STMT_HANDLER`, `ER_SP_DOES_NOT_EXIST`, and
+/// [`READ_ONLY_TRANSACTION`].
+pub const STARTS_NOTHING: [u16; 8] = [
+    1046,
+    1049,
+    1064,
+    1066,
+    1146,
+    1243,
+    1305,
+    READ_ONLY_TRANSACTION,
+];
+
+/// `ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION`.
+pub const READ_ONLY_TRANSACTION: u16 = 1792;
+
 /// `ER_XAER_RMFAIL`: inside an XA transaction, a statement that would end it, or any where it can only be rolled back.
 pub const NOT_INSIDE_XA: u16 = 1399;
 

@@ -51,6 +51,7 @@ pub struct Status {
 impl Status {
     /// `SERVER_STATUS_IN_TRANS`.
     pub const IN_TRANSACTION: u16 = 1;
+    pub const IN_READ_ONLY_TRANSACTION: u16 = 1 << 13;
     /// `SERVER_STATUS_AUTOCOMMIT`.
     pub const AUTOCOMMIT: u16 = 1 << 1;
     /// `SERVER_MORE_RESULTS_EXISTS`.

@@ -3,28 +3,32 @@
 //! Sources: "Statements That Cause an Implicit Commit" in the MySQL manual and "SQL Statements That
 //! Cause an Implicit Commit" in MariaDB's documentation.
 
-use super::lexer::{Dialect, Lexer, Token};
+use super::{
+    bounds::{self, Access, Completion},
+    lexer::{Dialect, Lexer, Token, is_compound},
+};
 
 /// What a statement does to the session's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Starts a transaction, after committing the one that is open.
     Begin {
-        read_only: bool,
+        /// If that is not the session's default.
+        access: Option<Access>,
         snapshot: bool,
     },
     Commit(Completion),
     Rollback(Completion),
-    /// Sets autocommit, which commits what is open when it turns it on.
-    Autocommit(bool),
+    /// Sets `autocommit`, which commits what is open if it turns it on.
+    Autocommit,
     /// Nothing: it neither starts a transaction nor ends one.
     Session,
-    /// `SHOW WARNINGS`, of the statement before.
-    ShowWarnings,
     /// Reads tables: it starts a transaction if autocommit is off.
     Read,
     /// May change rows.
     Write,
+    /// Runs statements that may change rows, each of which commits by itself if autocommit is on.
+    Program,
     /// Changes the schema, or accounts: it commits what is open and is a transaction of its own.
     Definition,
     /// Commits what is open and concerns this server alone.
@@ -50,17 +54,9 @@ pub enum Unsupported {
     Events,
 }
 
-/// What `COMMIT` and `ROLLBACK` do after they have ended the transaction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Completion {
-    /// Start another one with the same characteristics; not said means `@@completion_type` decides.
-    pub chain: Option<bool>,
-    /// End the connection.
-    pub release: Option<bool>,
-}
-
 /// What neither commits nor reads tables in a transaction.
-const SESSION: [&str; 15] = [
+const SESSION: [&str; 16] = [
+    "SHOW",
     "UNLOCK",
     "USE",
     "HELP",
@@ -103,12 +99,17 @@ const ADMINISTRATION: [&str; 14] = [
 const MAINTENANCE: [&str; 3] = ["OPTIMIZE", "REPAIR", "ANALYZE"];
 
 impl Class {
+    pub(super) const BEGIN: Self = Self::Begin {
+        access: None,
+        snapshot: false,
+    };
+
     /// Reads one statement.
     pub fn of(statement: &[u8], dialect: Dialect) -> Self {
-        Self::read(Lexer::new(statement, dialect))
+        Self::read(Lexer::new(statement, dialect), dialect)
     }
 
-    fn read(mut lexer: Lexer) -> Self {
+    fn read(mut lexer: Lexer, dialect: Dialect) -> Self {
         let first = loop {
             match lexer.next() {
                 // Before a query in parentheses.
@@ -122,22 +123,22 @@ impl Class {
         let second = lexer.clone().next();
         let then = |word: &str| second.is_some_and(|token| token.is(word));
         if first.is("BEGIN") && !then("NOT") {
-            Self::Begin {
-                read_only: false,
-                snapshot: false,
-            }
+            bounds::begin(lexer)
+        } else if is_one_of(&["BEGIN", "CALL", "EXECUTE"]) || dialect.mariadb && is_compound(&first)
+        {
+            Self::Program
         } else if first.is("START") {
-            start(lexer)
+            bounds::start(lexer)
         } else if first.is("COMMIT") {
-            Self::Commit(Completion::read(lexer))
+            bounds::commit(lexer)
         } else if first.is("ROLLBACK") {
-            rollback(lexer)
+            bounds::rollback(lexer)
         } else if first.is("SET") {
-            set(lexer)
+            set(lexer, dialect)
         } else if first.is("WITH") {
             with(lexer)
         } else if is_one_of(&MAINTENANCE) {
-            maintenance(lexer)
+            maintenance(lexer, dialect)
         } else if first.is("CREATE") || first.is("DROP") {
             create_or_drop(lexer)
         } else if first.is("LOAD") {
@@ -156,12 +157,10 @@ impl Class {
             } else {
                 Self::Unsupported(Unsupported::LockTables)
             }
-        } else if first.is("SHOW") {
-            show(lexer)
         } else if is_one_of(&SESSION) {
             Self::Session
         } else if is_one_of(&READ) {
-            Self::Read
+            query(first, lexer)
         } else if is_one_of(&DEFINITION) {
             Self::Definition
         } else if is_one_of(&ADMINISTRATION) {
@@ -172,60 +171,19 @@ impl Class {
     }
 }
 
-impl Completion {
-    /// Reads `[WORK] [AND [NO] CHAIN] [[NO] RELEASE]`.
-    fn read(lexer: Lexer) -> Self {
-        let mut completion = Self::default();
-        let mut said = true;
-        for token in lexer {
-            if token.is("CHAIN") {
-                completion.chain = Some(said);
-            } else if token.is("RELEASE") {
-                completion.release = Some(said);
-            }
-            said = !token.is("NO");
-        }
-        completion
-    }
-}
-
-/// `START TRANSACTION`, or of a replica or a plugin.
-fn start(mut lexer: Lexer) -> Class {
-    if !lexer.next().is_some_and(|token| token.is("TRANSACTION")) {
-        return Class::Administration;
-    }
-    let (mut read_only, mut snapshot) = (false, false);
-    for token in lexer {
-        read_only |= token.is("ONLY");
-        snapshot |= token.is("SNAPSHOT");
-    }
-    Class::Begin {
-        read_only,
-        snapshot,
-    }
-}
-
-fn show(mut lexer: Lexer) -> Class {
-    let warnings = lexer.next().is_some_and(|token| token.is("WARNINGS"));
-    let mut rest = lexer.skip_while(|token| token.is_symbol(b';'));
-    if warnings && rest.next().is_none() {
-        Class::ShowWarnings
+/// A query, which reads tables if it names where it reads from.
+fn query(first: Token, mut lexer: Lexer) -> Class {
+    let is = |token: &Token, words: &[&str]| words.iter().any(|word| token.is(word));
+    if is(&first, &["TABLE", "HANDLER"]) || lexer.any(|token| is(&token, &["FROM", "TABLE"])) {
+        Class::Read
     } else {
         Class::Session
     }
 }
 
-fn rollback(lexer: Lexer) -> Class {
-    let mut ahead = lexer.clone().skip_while(|token| token.is("WORK"));
-    if ahead.next().is_some_and(|token| token.is("TO")) {
-        return Class::Session;
-    }
-    Class::Rollback(Completion::read(lexer))
-}
-
 /// `SET`: of variables, `autocommit` among them, or of passwords and roles; in MariaDB also
 /// `SET STATEMENT … FOR` another one.
-fn set(lexer: Lexer) -> Class {
+fn set(lexer: Lexer, dialect: Dialect) -> Class {
     let mut ahead = lexer.clone();
     let first = ahead.next();
     let is = |word| first.is_some_and(|token: Token| token.is(word));
@@ -238,7 +196,7 @@ fn set(lexer: Lexer) -> Class {
     if is("STATEMENT") {
         let mut rest = lexer;
         return if rest.any(|token| token.is("FOR")) {
-            Class::read(rest)
+            Class::read(rest, dialect)
         } else {
             Class::Session
         };
@@ -253,7 +211,11 @@ fn set(lexer: Lexer) -> Class {
     if lexer.clone().any(|token| token.is_name("event_scheduler")) {
         return Class::Unsupported(Unsupported::Events);
     }
-    autocommit(lexer).map_or(Class::Session, Class::Autocommit)
+    if sets_autocommit(lexer) {
+        Class::Autocommit
+    } else {
+        Class::Session
+    }
 }
 
 /// The variables on which capture depends.
@@ -266,9 +228,8 @@ const CAPTURE: [&str; 6] = [
     "binlog_checksum",
 ];
 
-/// What the session's `autocommit` is set to, if it is.
-fn autocommit(lexer: Lexer) -> Option<bool> {
-    let mut value = None;
+/// Whether the session's `autocommit` is set.
+fn sets_autocommit(lexer: Lexer) -> bool {
     let mut global = false;
     let mut tokens = lexer.peekable();
     while let Some(token) = tokens.next() {
@@ -280,23 +241,13 @@ fn autocommit(lexer: Lexer) -> Option<bool> {
             _ if token.is_name("autocommit") && !global => {
                 tokens.next_if(|token| token.is_symbol(b':'));
                 if tokens.next_if(|token| token.is_symbol(b'=')).is_some() {
-                    value = tokens.next().map(|token| !is_off(token));
+                    return true;
                 }
             }
             _ => {}
         }
     }
-    value
-}
-
-fn is_off(token: Token) -> bool {
-    let text = match token {
-        Token::Word(text) | Token::Text(text) | Token::Quoted(text) => text,
-        Token::Symbol(_) => return false,
-    };
-    [&b"0"[..], b"OFF", b"FALSE"]
-        .iter()
-        .any(|off| text.eq_ignore_ascii_case(off))
+    false
 }
 
 /// The verb after common table expressions, which stand in parentheses.
@@ -316,7 +267,7 @@ fn with(lexer: Lexer) -> Class {
 }
 
 /// `OPTIMIZE`, `REPAIR` and `ANALYZE` of tables, or MariaDB's `ANALYZE` of a statement that it runs.
-fn maintenance(mut lexer: Lexer) -> Class {
+fn maintenance(mut lexer: Lexer, dialect: Dialect) -> Class {
     let mut local = false;
     loop {
         let here = lexer.clone();
@@ -335,7 +286,7 @@ fn maintenance(mut lexer: Lexer) -> Class {
             // `= JSON`
             lexer.nth(1);
         } else {
-            return Class::read(here);
+            return Class::read(here, dialect);
         }
     }
 }
@@ -360,40 +311,55 @@ mod tests {
         *,
     };
 
-    const BEGIN: Class = Class::Begin {
-        read_only: false,
-        snapshot: false,
-    };
-
     const fn commit(chain: Option<bool>, release: Option<bool>) -> Class {
         Class::Commit(Completion { chain, release })
     }
 
     use Class::*;
 
+    const BEGIN: Class = Class::BEGIN;
+
     const PLAIN: Completion = Completion {
         chain: None,
         release: None,
     };
     const READ_ONLY: Class = Begin {
-        read_only: true,
+        access: Some(Access::ReadOnly),
+        snapshot: false,
+    };
+    const READ_WRITE: Class = Begin {
+        access: Some(Access::ReadWrite),
         snapshot: false,
     };
 
     const BOTH: &[(&str, Class)] = &[
         ("BEGIN", BEGIN),
         ("begin work", BEGIN),
-        ("BEGIN NOT ATOMIC INSERT INTO t VALUES (1); END", Write),
+        ("BEGIN NOT ATOMIC INSERT INTO t VALUES (1); END", Program),
         ("START TRANSACTION", BEGIN),
-        ("START TRANSACTION READ WRITE", BEGIN),
+        ("START TRANSACTION READ WRITE", READ_WRITE),
         ("START TRANSACTION READ ONLY", READ_ONLY),
         (
             "/* app */ START TRANSACTION WITH CONSISTENT SNAPSHOT",
             Begin {
-                read_only: false,
+                access: None,
                 snapshot: true,
             },
         ),
+        (
+            "START TRANSACTION READ WRITE, WITH CONSISTENT SNAPSHOT;",
+            Begin {
+                access: Some(Access::ReadWrite),
+                snapshot: true,
+            },
+        ),
+        ("BEGIN NOW", Session),
+        ("START TRANSACTION READ", Session),
+        ("START TRANSACTION READ ONLY WITH", Session),
+        ("COMMIT NOW", Session),
+        ("COMMIT; SELECT 1", Session),
+        ("COMMIT AND CHAIN RELEASE", Session),
+        ("ROLLBACK WORK AND", Session),
         ("START REPLICA", Administration),
         ("COMMIT", commit(None, None)),
         ("COMMIT WORK AND CHAIN", commit(Some(true), None)),
@@ -407,14 +373,14 @@ mod tests {
         ("ROLLBACK WORK TO SAVEPOINT s", Session),
         ("SAVEPOINT s", Session),
         ("RELEASE SAVEPOINT s", Session),
-        ("SET autocommit=0", Autocommit(false)),
-        ("SET @@session.autocommit := ON", Autocommit(true)),
-        ("SET SESSION autocommit = 'off'", Autocommit(false)),
-        ("SET NAMES utf8, @@autocommit = 1", Autocommit(true)),
+        ("SET autocommit=0", Autocommit),
+        ("SET @@session.autocommit := ON", Autocommit),
+        ("SET SESSION autocommit = 'off'", Autocommit),
+        ("SET NAMES utf8, @@autocommit = 1", Autocommit),
         ("SET GLOBAL autocommit = 0", Session),
         (
             "SET GLOBAL autocommit = 0, SESSION `autocommit` = false",
-            Autocommit(false),
+            Autocommit,
         ),
         ("SET @autocommit_was = @@autocommit", Session),
         ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", Session),
@@ -424,8 +390,12 @@ mod tests {
             "SET STATEMENT max_statement_time=1 FOR DELETE FROM t",
             Write,
         ),
-        ("SELECT 1", Read),
-        ("(SELECT 1) UNION (SELECT 2)", Read),
+        ("SELECT 1", Session),
+        ("SELECT 'FROM', f()", Session),
+        ("SELECT a FROM t", Read),
+        ("(SELECT 1) UNION (SELECT 2)", Session),
+        ("(SELECT 1) UNION (TABLE t)", Read),
+        ("DO (SELECT a FROM t)", Read),
         ("SELECT * FROM t FOR UPDATE", Read),
         ("WITH a AS (DELETE) SELECT 1", Read),
         (
@@ -435,8 +405,8 @@ mod tests {
         ("INSERT INTO t VALUES (1)", Write),
         ("/*!40000 DELETE FROM t */", Write),
         ("REPLACE t SELECT 1", Write),
-        ("CALL p()", Write),
-        ("EXECUTE s", Write),
+        ("CALL p()", Program),
+        ("EXECUTE s", Program),
         ("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", Write),
         ("LOAD INDEX INTO CACHE t", Administration),
         ("FROBNICATE", Write),
@@ -460,7 +430,6 @@ mod tests {
         ("UNLOCK TABLES", Session),
         ("SHOW TABLES", Session),
         ("SHOW WARNINGS LIMIT 1", Session),
-        ("show warnings;", ShowWarnings),
         ("XA START 'a'", Unsupported(super::Unsupported::Xa)),
         (
             "SET SESSION sql_log_bin = 0",
@@ -487,8 +456,9 @@ mod tests {
         }
         for (text, expected) in [
             ("ANALYZE UPDATE t SET a = 1", Write),
-            ("ANALYZE FORMAT=JSON SELECT 1", Read),
+            ("ANALYZE FORMAT=JSON SELECT 1", Session),
             ("/*M!100100 DELETE FROM t */", Write),
+            ("IF 1 THEN DELETE FROM t; END IF", Program),
         ] {
             assert_eq!(Class::of(text.as_bytes(), MARIADB), expected, "{text:?}");
         }

@@ -223,12 +223,14 @@ pub fn statements(text: &[u8], dialect: Dialect) -> Vec<&[u8]> {
         }
         if first {
             creates = token.is("CREATE") || token.is("ALTER");
-            compound = token.is("BEGIN") && lexer.clone().next().is_some_and(|t| t.is("NOT"));
+            compound = dialect.mariadb && is_compound(&token)
+                || token.is("BEGIN") && lexer.clone().next().is_some_and(|t| t.is("NOT"));
         }
         compound |= creates && PROGRAMS.iter().any(|program| token.is(program));
         first = false;
     }
-    if !first || found.is_empty() {
+    // A comment alone is a statement too, which the server may find empty.
+    if !text[start..].trim_ascii().is_empty() || found.is_empty() {
         found.push(&text[start..]);
     }
     found
@@ -252,6 +254,12 @@ pub fn names_one_of(text: &[u8], dialect: Dialect, names: &HashSet<Vec<u8>>) -> 
         }
         Token::Text(_) | Token::Symbol(_) => false,
     })
+}
+
+/// Whether this begins a compound statement of MariaDB's that needs no stored program.
+pub(super) fn is_compound(first: &Token) -> bool {
+    const COMPOUND: [&str; 6] = ["IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR"];
+    COMPOUND.iter().any(|word| first.is(word))
 }
 
 /// What has a body with semicolons in it.
@@ -351,7 +359,9 @@ pub(super) mod tests {
         for (text, expected) in [
             ("a", &["a"][..]),
             ("a;", &["a"]),
-            ("a; -- no more\n", &["a"]),
+            ("a; \n", &["a"]),
+            ("a; -- no more\n", &["a", " -- no more\n"]),
+            ("a;;", &["a", ""]),
             ("a;b ; c", &["a", "b ", " c"]),
             ("a ';' `;` /* ; */ ; b", &["a ';' `;` /* ; */ ", " b"]),
             ("", &[""]),
@@ -367,6 +377,7 @@ pub(super) mod tests {
                 "BEGIN NOT ATOMIC a; b; END",
                 &["BEGIN NOT ATOMIC a; b; END"],
             ),
+            ("a; IF 1 THEN b; END IF", &["a", " IF 1 THEN b; END IF"]),
             ("BEGIN; a; COMMIT", &["BEGIN", " a", " COMMIT"]),
         ] {
             let found = statements(text.as_bytes(), MARIADB);

@@ -2,15 +2,19 @@
 //!
 //! This is not a parser: the server is. What is not recognized counts as a write.
 
+mod bounds;
 mod changed;
 mod class;
 mod definition;
+mod diagnostics;
 pub mod galera;
 mod lexer;
 mod repeat;
 
+pub use bounds::{Access, Completion, sets_completion};
 pub use changed::{Named, changed, named};
-pub use class::{Class, Completion, Unsupported};
+pub use class::{Class, Unsupported};
 pub use definition::defines_account_or_routine;
+pub use diagnostics::Diagnostics;
 pub use lexer::{Dialect, names_one_of, statements};
 pub use repeat::may_repeat;

@@ -6,7 +6,7 @@
 
 mod mapped;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     key::{Hasher, Key, KeyHash, Mode, Subject},
@@ -59,6 +59,19 @@ pub struct Draft {
     open: Vec<OpenKey>,
     /// What its keys stand for, if that is asked for.
     names: Option<Names>,
+    cascades: Cascades,
+}
+
+/// What is known of the rows that a server has changed because of foreign keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cascades {
+    /// There are none.
+    #[default]
+    None,
+    /// They are logged, as far as there are any.
+    Logged,
+    /// They are not: who applies the others must change them anew.
+    Unlogged,
 }
 
 /// What keys stand for, as people are told.
@@ -191,7 +204,7 @@ impl Draft {
         for event in events {
             if event.kind() == Kind::TABLE_MAP {
                 if statement.has_rows {
-                    draft.cascades(&std::mem::take(&mut statement));
+                    draft.follow_cascades(&std::mem::take(&mut statement));
                 }
                 let map = TableMap::decode(event.body()).ok_or(KeysError::NoMap)?;
                 let mapped = Mapped::new(map, tables)?;
@@ -206,20 +219,29 @@ impl Draft {
                 name: table.name.clone(),
                 error,
             })?;
+            let acts = !event.is_without_foreign_keys();
             for change in &changes {
                 if !gone.follow(table, change) {
                     let name = table.name.clone();
                     return Err(KeysError::GoneTwice { name });
                 }
-                statement.may_cascade |= draft.change(table, change);
+                if draft.change(table, change) && acts {
+                    let is_removal = change.after.is_none();
+                    statement.cascading.insert((table.map.id, is_removal));
+                }
             }
-            if table.schema.is_reached_by_cascades() {
+            if table.schema.is_reached() {
                 draft.key(&table.name, Subject::Table, Mode::Reference);
             }
             statement.has_rows = true;
         }
-        draft.cascades(&statement);
+        draft.follow_cascades(&statement);
         Ok(draft)
+    }
+
+    /// What is known of the rows that the server has changed because of foreign keys.
+    pub fn cascades(&self) -> Cascades {
+        self.cascades
     }
 
     /// The values that the server must be asked about.
@@ -305,6 +327,9 @@ impl Draft {
         places: &[usize],
         image: &Image<'_>,
     ) {
+        if key.parent_is_reached {
+            self.key(&key.parent, Subject::Table, Mode::Reference);
+        }
         let values = table.values(image, places, &key.parent_columns);
         self.open_key(&key.parent, &key.parent_columns, values, Mode::Reference);
     }
@@ -335,17 +360,32 @@ impl Draft {
         }
     }
 
-    /// Adds what a statement may have changed without a trace in its rows: a storage engine that runs the
-    /// actions of foreign keys itself maps the tables that they reach, and logs no rows of them.
-    fn cascades(&mut self, statement: &Statement<'_>) {
-        if !statement.may_cascade {
-            return;
-        }
-        let tables = || statement.tables.values();
-        let is_mapped = |name: &TableName| tables().any(|table| table.name == *name);
-        for table in tables().filter(|table| !table.schema.logs_cascades) {
-            if table.schema.cascades_from().any(is_mapped) {
-                self.key(&table.name, Subject::Table, Mode::Exclusive);
+    /// Adds what a statement may have changed without a trace in its rows, because of foreign keys.
+    ///
+    /// A storage engine that runs their actions itself logs nothing of them. MySQL 9.7 logs them, and maps the tables that
+    /// they may reach, but has the storage engine run them in a session that was reset or has changed its user.
+    fn follow_cascades(&mut self, statement: &Statement<'_>) {
+        let is_mapped = |name: &TableName| {
+            let mut tables = statement.tables.values();
+            tables.any(|table| table.name == *name)
+        };
+        for (id, is_removal) in &statement.cascading {
+            let table = &statement.tables[id];
+            let children = if *is_removal {
+                &table.schema.on_delete
+            } else {
+                &table.schema.on_update
+            };
+            if children.is_empty() {
+                continue;
+            }
+            if table.schema.logs_cascades && children.iter().all(is_mapped) {
+                self.cascades = self.cascades.max(Cascades::Logged);
+                continue;
+            }
+            self.cascades = Cascades::Unlogged;
+            for name in &table.schema.reached {
+                self.key(name, Subject::Table, Mode::Exclusive);
             }
         }
     }
@@ -376,7 +416,7 @@ impl Gone {
     /// Takes a change; not if its row has gone before.
     fn follow(&mut self, table: &Mapped<'_>, change: &Change<'_>) -> bool {
         let schema = table.schema;
-        let says_so = schema.logs_cascades && schema.is_reached_by_cascades();
+        let says_so = schema.logs_cascades && schema.is_reached();
         if !says_so || !schema.has_primary_key() {
             return true;
         }
@@ -397,7 +437,8 @@ impl Gone {
 struct Statement<'a> {
     tables: BTreeMap<u64, Mapped<'a>>,
     has_rows: bool,
-    may_cascade: bool,
+    /// The tables of which rows were changed that others may refer to, and whether they were removed.
+    cascading: BTreeSet<(u64, bool)>,
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Seqno, TransactionId};
 
-pub use draft::{Draft, KeysError, Text, Weights, tables_of};
+pub use draft::{Cascades, Draft, KeysError, Text, Weights, tables_of};
 pub use key::{Key, KeyHash, Mode};
 pub use table::{Collation, ForeignKey, KeyColumn, KeyColumns, Table, TableName, Tables};
 

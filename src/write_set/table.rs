@@ -8,8 +8,14 @@ pub struct Table {
     /// The lists of columns whose values tell rows apart, or that other tables refer to.
     pub keys: Vec<KeyColumns>,
     pub foreign_keys: Vec<ForeignKey>,
-    /// Whether the server logs the rows that it changes because of [`ForeignKey::cascades`].
+    /// Whether the server logs the rows that it changes because of foreign keys.
     pub logs_cascades: bool,
+    /// The tables whose rows the server changes when rows of this one are removed that they refer to.
+    pub on_delete: Vec<TableName>,
+    /// The tables whose rows the server changes when such rows of this one change.
+    pub on_update: Vec<TableName>,
+    /// Those and what is reached from them in turn.
+    pub reached: Vec<TableName>,
     /// The character columns.
     pub collations: HashMap<String, Collation>,
 }
@@ -18,15 +24,9 @@ pub struct Table {
 pub type Tables = HashMap<TableName, Arc<Table>>;
 
 impl Table {
-    /// The tables with whose rows the server may change those of this one; this one among them, if its rows
-    /// refer to each other.
-    pub(super) fn cascades_from(&self) -> impl Iterator<Item = &TableName> {
-        let cascading = self.foreign_keys.iter().filter(|key| key.cascades);
-        cascading.map(|key| &key.parent)
-    }
-
-    pub fn is_reached_by_cascades(&self) -> bool {
-        self.cascades_from().next().is_some()
+    /// Whether the server changes rows of this table when those that they refer to change.
+    pub(super) fn is_reached(&self) -> bool {
+        self.foreign_keys.iter().any(|key| key.cascades)
     }
 
     pub(super) fn has_primary_key(&self) -> bool {
@@ -70,6 +70,8 @@ pub struct ForeignKey {
     pub parent_columns: Vec<KeyColumn>,
     /// Whether the server changes rows when those that they refer to change (CASCADE, SET NULL).
     pub cascades: bool,
+    /// Whether that may happen to the rows that they refer to.
+    pub parent_is_reached: bool,
 }
 
 /// The name of a table.

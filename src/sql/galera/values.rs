@@ -30,13 +30,15 @@ const CLAUSES: [&str; 22] = [
 ];
 
 /// What a Galera node calls its status and its variables, with a node's own values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Values {
     pub status: Vec<(&'static str, Value)>,
     /// With their global values.
     pub variables: Vec<(&'static str, Value)>,
     /// What some of these are in the session that asks.
     pub session: Vec<(&'static str, Value)>,
+    /// Functions without arguments.
+    pub functions: Vec<(&'static str, Value)>,
 }
 
 /// A value.
@@ -44,6 +46,9 @@ pub struct Values {
 pub enum Value {
     Text(String),
     Number(String),
+    /// A number that the server knows too, though another one.
+    Signed(i64),
+    Unsigned(u64),
     /// Shown as `ON` or `OFF`, and a number where it is read as a variable.
     Switch(bool),
 }
@@ -95,7 +100,7 @@ impl Values {
         put
     }
 
-    /// The variable that is read here: where its name ends, and what is to stand there instead.
+    /// What is read here: where its name ends, and what is to stand there instead.
     fn read(
         &self,
         text: &[u8],
@@ -104,8 +109,34 @@ impl Values {
         is_outside: bool,
         dialect: Dialect,
     ) -> Option<(usize, Vec<u8>)> {
-        let after = tokens.get(at..)?;
-        let [one, two, rest @ ..] = after else {
+        let rest = tokens.get(at..)?;
+        let (end, value) = self.variable_at(rest).or_else(|| self.function_at(rest))?;
+        let original = &text[tokens[at].start..end];
+        let mut instead = value.literal(dialect).into_bytes();
+        if matches!(value, Value::Signed(_) | Value::Unsigned(_)) {
+            // Of the very type that the original has.
+            instead = [b"IF(1, ", &instead[..], b", ", original, b")"].concat();
+        }
+        let before = at.checked_sub(1).map(|before| tokens[before].token);
+        let begins = before.is_some_and(|t| t.is_symbol(b',') || t.is("SELECT") || t.is("ALL"));
+        let next = tokens.iter().find(|spanned| spanned.start >= end);
+        let ends = next.is_none_or(|Spanned { token, .. }| {
+            token.is_symbol(b',')
+                || token.is_symbol(b';')
+                || ["FROM", "INTO", "LIMIT"].iter().any(|word| token.is(word))
+        });
+        // The column is called what the client has written.
+        if is_outside && begins && ends {
+            instead.extend_from_slice(b" AS `");
+            instead.extend_from_slice(original);
+            instead.push(b'`');
+        }
+        Some((end, instead))
+    }
+
+    /// The variable that is read at the start of these tokens, and where its name ends.
+    fn variable_at(&self, tokens: &[Spanned]) -> Option<(usize, &Value)> {
+        let [one, two, rest @ ..] = tokens else {
             return None;
         };
         if !(one.token.is_symbol(b'@') && two.token.is_symbol(b'@')) {
@@ -119,22 +150,18 @@ impl Values {
             [] => return None,
         };
         let (_, value) = self.variable(|known| name.token.is_name(known), is_global)?;
-        let mut instead = value.literal(dialect).into_bytes();
-        let before = at.checked_sub(1).map(|before| tokens[before].token);
-        let begins = before.is_some_and(|t| t.is_symbol(b',') || t.is("SELECT") || t.is("ALL"));
-        let next = tokens.iter().find(|spanned| spanned.start >= name.end);
-        let ends = next.is_none_or(|Spanned { token, .. }| {
-            token.is_symbol(b',')
-                || token.is_symbol(b';')
-                || ["FROM", "INTO", "LIMIT"].iter().any(|word| token.is(word))
-        });
-        // The column is called what the client has written.
-        if is_outside && begins && ends {
-            instead.extend_from_slice(b" AS `");
-            instead.extend_from_slice(&text[one.start..name.end]);
-            instead.push(b'`');
-        }
-        Some((name.end, instead))
+        Some((name.end, value))
+    }
+
+    /// The function that is called at the start of these tokens, and where the call ends.
+    fn function_at(&self, tokens: &[Spanned]) -> Option<(usize, &Value)> {
+        let [name, open, close, ..] = tokens else {
+            return None;
+        };
+        let is_call = open.token.is_symbol(b'(') && close.token.is_symbol(b')');
+        let mut known = self.functions.iter();
+        let (_, value) = known.find(|(known, _)| is_call && name.token.is(known))?;
+        Some((close.end, value))
     }
 
     /// The table of values that is read here: where its name ends, and what is to stand there instead.
@@ -224,15 +251,19 @@ impl Value {
     pub fn shown(&self) -> String {
         match self {
             Self::Text(text) | Self::Number(text) => text.clone(),
+            Self::Signed(number) => number.to_string(),
+            Self::Unsigned(number) => number.to_string(),
             Self::Switch(true) => "ON".to_owned(),
             Self::Switch(false) => "OFF".to_owned(),
         }
     }
 
     /// As an expression.
-    fn literal(&self, dialect: Dialect) -> String {
+    pub fn literal(&self, dialect: Dialect) -> String {
         match self {
             Self::Number(number) => number.clone(),
+            Self::Signed(number) => format!("CAST({number} AS SIGNED)"),
+            Self::Unsigned(number) => format!("CAST({number} AS UNSIGNED)"),
             Self::Switch(on) => u8::from(*on).to_string(),
             Self::Text(text) => {
                 let text = text.replace('\'', "''");
@@ -289,6 +320,7 @@ mod tests {
                 ("pxc_maint_mode", text("DISABLED")),
             ],
             session: vec![("wsrep_sync_wait", Value::Number("7".to_owned()))],
+            functions: vec![("ROW_COUNT", Value::Signed(-1))],
         }
     }
 
@@ -312,6 +344,15 @@ mod tests {
             (
                 "SELECT (SELECT @@session.wsrep_sync_wait) x",
                 "SELECT (SELECT 7) x",
+            ),
+            (
+                "SELECT row_count( ), id FROM t WHERE ROW_COUNT() = 1",
+                "SELECT IF(1, CAST(-1 AS SIGNED), row_count( )) AS `row_count( )`, id FROM t WHERE \
+                 IF(1, CAST(-1 AS SIGNED), ROW_COUNT()) = 1",
+            ),
+            (
+                "SELECT row_count, ROW_COUNT(1)",
+                "SELECT row_count, ROW_COUNT(1)",
             ),
             (
                 "SELECT @@wsrep_unknown, '@@wsrep_desync'",

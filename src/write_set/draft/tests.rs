@@ -205,6 +205,8 @@ fn children_depend_on_their_parents() {
             is_referenced: true,
             ..primary(&["a"])
         }],
+        on_delete: vec![TableName::new("s", "c")],
+        reached: vec![TableName::new("s", "c")],
         ..Table::default()
     };
     let child = Table {
@@ -214,6 +216,7 @@ fn children_depend_on_their_parents() {
             parent: TableName::new("s", "p"),
             parent_columns: vec![KeyColumn::from("a")],
             cascades: true,
+            parent_is_reached: false,
         }],
         ..Table::default()
     };
@@ -257,6 +260,7 @@ fn child_of(parent: &str) -> Table {
             parent: TableName::new("s", parent),
             parent_columns: vec![KeyColumn::from("a")],
             cascades: true,
+            parent_is_reached: false,
         }],
         ..Table::default()
     }
@@ -269,8 +273,16 @@ fn a_cascade_comes_back_to_the_table_where_it_began() {
         ("other", false, vec![]),
         ("t", true, vec![]),
     ] {
+        let reached = if parent == "t" {
+            vec![TableName::new("s", "t")]
+        } else {
+            vec![]
+        };
         let tree = Table {
             logs_cascades,
+            on_delete: reached.clone(),
+            on_update: reached.clone(),
+            reached,
             ..child_of(parent)
         };
         let conflicts = |kind, root: &[Row]| {
@@ -283,6 +295,76 @@ fn a_cascade_comes_back_to_the_table_where_it_began() {
         assert_eq!(conflicts(DELETE, &root[..1]), expected);
         assert_eq!(conflicts(UPDATE, &root), []);
     }
+}
+
+#[test]
+fn cascades_are_logged_where_the_tables_that_they_reach_are_mapped() {
+    let children = |names: &[&str]| {
+        let names = names.iter().map(|name| TableName::new("s", name));
+        names.collect::<Vec<_>>()
+    };
+    let parent = Table {
+        logs_cascades: true,
+        on_delete: children(&["d"]),
+        on_update: children(&["u"]),
+        reached: children(&["d", "u", "deep"]),
+        ..child_of("other")
+    };
+    let child = Table {
+        logs_cascades: true,
+        ..child_of("p")
+    };
+    let tables = [("p", &parent), ("d", &child), ("u", &child)];
+    let of = |events: &[Event]| {
+        let draft = draft(events, &tables).unwrap();
+        (draft.cascades(), draft.finish(&Weights::new()).len())
+    };
+    let changed = [(1, "", None), (2, "", None)];
+    let deleted = rows(DELETE, 1, &changed[..1]);
+    let updated = rows(UPDATE, 1, &changed);
+    let inserted = rows(INSERT, 1, &changed[1..]);
+    let whole = 3;
+    let (_, keys) = of(&[map(1, "p"), deleted.without_foreign_keys()]);
+    for (events, expected) in [
+        (vec![map(1, "p"), inserted], Cascades::None),
+        (
+            vec![map(1, "p"), map(2, "d"), deleted.clone()],
+            Cascades::Logged,
+        ),
+        (
+            vec![map(1, "p"), map(2, "u"), deleted.clone()],
+            Cascades::Unlogged,
+        ),
+        (
+            vec![map(1, "p"), map(2, "d"), updated.clone()],
+            Cascades::Unlogged,
+        ),
+        (vec![map(1, "p"), map(2, "u"), updated], Cascades::Logged),
+        (vec![map(1, "p"), deleted.clone()], Cascades::Unlogged),
+        (
+            vec![map(1, "p"), deleted.without_foreign_keys()],
+            Cascades::None,
+        ),
+    ] {
+        let (cascades, count) = of(&events);
+        assert_eq!(cascades, expected);
+        if cascades == Cascades::Unlogged {
+            assert!(count >= keys + whole, "{count} {keys}");
+        }
+    }
+}
+
+#[test]
+fn rows_refer_to_rows_that_a_cascade_may_take_away() {
+    let mut table = child_of("p");
+    let count = |table: &Table| {
+        let events = [map(1, "t"), rows(INSERT, 1, &[(7, "", Some(5))])];
+        let draft = draft(&events, &[("t", table)]).unwrap();
+        draft.finish(&Weights::new()).len()
+    };
+    let before = count(&table);
+    table.foreign_keys[0].parent_is_reached = true;
+    assert_eq!(count(&table), before + 1);
 }
 
 #[test]
@@ -328,6 +410,7 @@ fn keys_have_names_that_tell_integers_alone() {
             parent: TableName::new("s", "p"),
             parent_columns: vec![KeyColumn::from("a")],
             cascades: false,
+            parent_is_reached: false,
         }],
         ..Table::default()
     };

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Promise: whatever statements a client sends in whatever order, a node of a cluster answers and changes what a server alone would.
+# The same sequences each time; SEED=$RANDOM SEQUENCES=10000 SEQUENCE_SECONDS=3600 is the long campaign.
+. "$(dirname "$0")/../lib.sh"
+build
+install mariadb-server mariadb-client python3-pymysql
+
+PLAIN=$SCRATCH/plain
+leave() { [ ! -d "$PLAIN" ] || "$TRIREME" sandbox stop --dir "$PLAIN" >/dev/null || true; }
+
+promise() {
+  say "$1: starting three servers and nodes, and a server alone"
+  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
+  "$TRIREME" sandbox --dir "$PLAIN" --port $((port + 10)) --nodes 1 --detach "${@:2}" >/dev/null
+  drive $port $((port + 311)) "${SEQUENCE_SECONDS:-60}" "${SEQUENCES:-10000}" "${SEED:-1}"
+  leave
+  rm -rf "$PLAIN"
+  stop_sandbox
+}
+on_both_servers --log-bin-trust-function-creators=1
+say "sequences: passed"

@@ -1,0 +1,75 @@
+//! Statements by which a client ends its transaction.
+
+use super::{
+    answer::Answer,
+    replicated::Replicated,
+    session::{Session, SessionError},
+    statement::Source,
+};
+use crate::{
+    protocol::{errno, response::Status},
+    sql::{Access, Class, Completion},
+};
+
+impl Replicated {
+    /// Sets `autocommit`. Only the server knows whether that turns it on, and refuses to inside an XA transaction.
+    pub(super) async fn set_autocommit(
+        &mut self,
+        session: &mut Session,
+        source: Source<'_>,
+    ) -> Result<Answer, SessionError> {
+        let answer = self.transactions.run(session, source, 0).await?;
+        let commits =
+            self.transactions.is_open() && answer.error_number() == Some(errno::NOT_INSIDE_XA);
+        if !commits || matches!(source, Source::Packet) {
+            return Ok(answer);
+        }
+        let committed = self.transactions.commit(session).await?;
+        if committed.is_error() {
+            return Ok(committed);
+        }
+        self.transactions.run(session, source, 0).await
+    }
+
+    /// Commits or rolls back what is open, and does what the statement asks for then.
+    pub(super) async fn end(
+        &mut self,
+        session: &mut Session,
+        class: Class,
+        said: Completion,
+        source: Source<'_>,
+    ) -> Result<Answer, SessionError> {
+        let default = if self.sets_completion {
+            session.value(b"SELECT @@completion_type").await?
+        } else {
+            None
+        };
+        let is_default = |completion: &str| default.as_deref() == Some(completion);
+        let chain = said.chain.unwrap_or_else(|| is_default("CHAIN"));
+        let release = said.release.unwrap_or_else(|| is_default("RELEASE"));
+        let is_servers = !self.transactions.is_open() && (self.reads_only || !chain);
+        let is_read_only = session.has(Status::IN_READ_ONLY_TRANSACTION);
+        let access = self.transactions.is_open().then_some(if is_read_only {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
+        });
+        let answer = if is_servers {
+            session.relay(source, 0).await?
+        } else {
+            session.discard(source).await?;
+            match class {
+                Class::Commit(_) => self.transactions.commit(session).await?,
+                _ => self.transactions.roll_back(session).await?,
+            }
+        };
+        if answer.is_error() {
+            return Ok(answer);
+        }
+        self.is_released = release;
+        if chain && !is_servers {
+            return self.transactions.begin(session, access, false).await;
+        }
+        Ok(answer)
+    }
+}
