@@ -219,7 +219,7 @@ impl Replicated {
     fn known(&mut self, text: &[u8]) -> Known {
         let mut class = Class::of(text, self.dialect);
         self.sets_completion |= sql::sets_completion(text, self.dialect);
-        let looks_harmless = matches!(class, Class::Read | Class::Session);
+        let looks_harmless = matches!(class, Class::Read | Class::Expressions | Class::Session);
         if looks_harmless && self.may_write(text) {
             class = Class::Write;
         }
@@ -279,7 +279,7 @@ impl Replicated {
         let unreplicated = &defined.unreplicated;
         let uses_rows = matches!(
             class,
-            Class::Read | Class::Write | Class::Program | Class::Session
+            Class::Read | Class::Write | Class::Program | Class::Expressions | Class::Session
         );
         if !uses_rows || unreplicated.is_empty() {
             return Ok(None);
@@ -356,7 +356,10 @@ impl Replicated {
             return Ok(refusal);
         }
         if let Source::Text(text) = source
-            && matches!(class, Class::Read | Class::Session | Class::Autocommit)
+            && matches!(
+                class,
+                Class::Read | Class::Expressions | Class::Session | Class::Autocommit
+            )
             && let Some(question) = Question::of(text, self.dialect)
         {
             return self.answer(session, known, question, text).await;

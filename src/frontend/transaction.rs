@@ -98,7 +98,9 @@ impl Transactions {
         } = &*self.shared;
         let needs_one = match class {
             Class::Write | Class::Program | Class::Definition | Class::Administration => true,
-            Class::Read | Class::Begin { .. } => !cluster.reads_without_majority,
+            Class::Read | Class::Expressions | Class::Begin { .. } => {
+                !cluster.reads_without_majority
+            }
             _ => false,
         };
         let lacking = needs_one.then(|| replicator.majority().err())?;

@@ -23,6 +23,8 @@ pub enum Class {
     Autocommit,
     /// Nothing: it neither starts a transaction nor ends one.
     Session,
+    /// Reads no tables: it does not start a transaction either.
+    Expressions,
     /// Reads tables: it starts a transaction if autocommit is off.
     Read,
     /// May change rows.
@@ -177,7 +179,7 @@ fn query(first: Token, mut lexer: Lexer) -> Class {
     if is(&first, &["TABLE", "HANDLER"]) || lexer.any(|token| is(&token, &["FROM", "TABLE"])) {
         Class::Read
     } else {
-        Class::Session
+        Class::Expressions
     }
 }
 
@@ -390,10 +392,10 @@ mod tests {
             "SET STATEMENT max_statement_time=1 FOR DELETE FROM t",
             Write,
         ),
-        ("SELECT 1", Session),
-        ("SELECT 'FROM', f()", Session),
+        ("SELECT 1", Expressions),
+        ("SELECT 'FROM', f()", Expressions),
         ("SELECT a FROM t", Read),
-        ("(SELECT 1) UNION (SELECT 2)", Session),
+        ("(SELECT 1) UNION (SELECT 2)", Expressions),
         ("(SELECT 1) UNION (TABLE t)", Read),
         ("DO (SELECT a FROM t)", Read),
         ("SELECT * FROM t FOR UPDATE", Read),
@@ -456,7 +458,7 @@ mod tests {
         }
         for (text, expected) in [
             ("ANALYZE UPDATE t SET a = 1", Write),
-            ("ANALYZE FORMAT=JSON SELECT 1", Session),
+            ("ANALYZE FORMAT=JSON SELECT 1", Expressions),
             ("/*M!100100 DELETE FROM t */", Write),
             ("IF 1 THEN DELETE FROM t; END IF", Program),
         ] {
