@@ -114,6 +114,8 @@ END
   for pid in $pids; do ended "$pid" || fail "process $pid still runs"; done
 
   say "in the foreground it ends with a signal"
+  # What it said on the other server is not to be taken for what it says now.
+  rm -f "$SCRATCH/foreground.log"
   "$TRIREME" sandbox --dir "$BOX" --port $port "$@" >"$SCRATCH/foreground.log" 2>&1 &
   sandbox=$!
   eventually 60 grep -q 'Ctrl-C' "$SCRATCH/foreground.log" || fail "$(cat "$SCRATCH/foreground.log")"
