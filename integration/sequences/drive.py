@@ -10,8 +10,8 @@ import sys
 import time
 
 import wire
-from cluster import PORT, at_once, checksums, connect, expect_equal, node, run, tables_of
-from statements import NAMES, TABLES, Writer
+from cluster import PORT, connect, expect_equal, node, run, tables_of
+from statements import TABLES, Writer
 
 PLAIN_PORT, SECONDS, SEQUENCES, SEED = map(int, sys.argv[2:])
 ROUND = 20
@@ -73,7 +73,7 @@ class Session:
                 return self.exchange(wire.packet(b"\x0e"))
             case "schema":
                 return self.exchange(wire.packet(b"\x02" + what[0].encode()))
-            case "attribute" | _:
+            case _:
                 raise ValueError(kind)
 
     def leave(self):
