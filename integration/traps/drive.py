@@ -299,6 +299,21 @@ def reset_sessions():
             expect_equal()
 
 
+def snapshots():
+    """A snapshot that stays open keeps nobody from committing: it locks nothing that sessions mark."""
+    define("CREATE TABLE traps.seen (id INT PRIMARY KEY)")
+    with node(1, database="traps") as reader:
+        run(reader, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        for row in range(4):
+            writers = [node(1, database="traps", autocommit=True, read_timeout=10) for _ in range(row + 1)]
+            for at, writer in enumerate(writers):
+                run(writer, f"INSERT INTO seen VALUES ({10 * row + at})")
+            for writer in writers:
+                writer.close()
+        assert run(reader, "SELECT COUNT(*) FROM seen") == ((0,),)
+    print("a snapshot keeps no session from committing")
+
+
 def deadlocked_cascades():
     """MySQL rolls back without an error when a cascade meets a deadlock after its first row: the node says so."""
     heavy = ", ".join(f"({n}, 0)" for n in range(3000, 3200))
@@ -467,6 +482,6 @@ def diverged():
 
 
 PARTS = {part.__name__: part for part in (
-    set_up, implicit_commits, few_privileges, failing_statements, cascades, deadlocked_cascades,
+    set_up, implicit_commits, few_privileges, failing_statements, snapshots, cascades, deadlocked_cascades,
     deadlocked_rows, moved_wait, late_commit, left_waiting, routines, settings, diverged)}
 PARTS[sys.argv[2]](*sys.argv[3:])

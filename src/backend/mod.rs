@@ -39,6 +39,7 @@ pub use functions::Functions;
 pub use note::{Effect, Note, NoteError};
 pub use prepare::{PrepareError, prepare};
 pub use run::ServerRun;
+pub(crate) use schema::literal;
 pub use schema::{Defining, NoKeys, Schemas};
 pub use slots::{Slot, Slots};
 pub use unreplicated::{Unreplicable, Unreplicated, Verdict};

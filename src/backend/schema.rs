@@ -218,7 +218,7 @@ impl Drop for Defining<'_> {
 }
 
 /// A string that no setting of the server reads otherwise.
-fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("_utf8mb4 X'{}'", hex(text.as_bytes()))
 }
 

@@ -7,7 +7,7 @@ use super::{
     session::{Session, SessionError},
 };
 use crate::{
-    backend::Row,
+    backend::{Row, literal},
     protocol::{
         errno, lenenc,
         packet::{END, OK},
@@ -66,11 +66,14 @@ impl Aftermath {
     /// Asks the server, as long as it knows, what the statement has left behind that was answered so.
     pub(super) async fn of(session: &mut Session, answer: &Answer) -> Result<Self, SessionError> {
         let warnings = answer.warnings();
-        let shown = if warnings > 0 {
-            session.record(b"SHOW WARNINGS", HIDDEN).await?
-        } else {
-            Vec::new()
-        };
+        let mut shown = Vec::new();
+        if warnings > 0 {
+            shown = session.record(b"SHOW WARNINGS", HIDDEN).await?;
+        }
+        if let [_error] = &shown[..] {
+            // It was to end the statement before.
+            shown.clear();
+        }
         // After the number of columns, three definitions, and an EOF packet if the session has any.
         let is_eof = |packet: &Vec<u8>| matches!(packet[..], [END, _, _, _, _]);
         let first = if shown.get(4).is_some_and(is_eof) {
@@ -95,12 +98,9 @@ impl Aftermath {
 
     /// Whether a text may ask for it in an expression.
     pub(super) fn may_be_read(text: &[u8]) -> bool {
-        const NAMES: [&[u8]; 3] = [b"row_count", b"warning_count", b"error_count"];
-        let is_one = |rest: &[u8], name: &[u8]| {
-            let start = rest.get(..name.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(name))
-        };
-        (0..text.len()).any(|at| NAMES.iter().any(|name| is_one(&text[at..], name)))
+        const END: &[u8] = b"_count";
+        let mut parts = text.windows(END.len());
+        parts.any(|part| part.eq_ignore_ascii_case(END))
     }
 
     /// Puts what it is into a text that asks for it in expressions.
@@ -211,8 +211,7 @@ impl Condition {
 
 /// An expression of this value and the server's own character set.
 fn system_text(text: &str) -> String {
-    let digits: String = text.bytes().map(|byte| format!("{byte:02X}")).collect();
-    format!("CONCAT(LEFT(VERSION(), 0), _utf8mb4 x'{digits}')")
+    format!("CONCAT(LEFT(VERSION(), 0), {})", literal(text))
 }
 
 /// What `ROW_COUNT()` says of a statement that was answered so.

@@ -218,7 +218,9 @@ impl Replicated {
 
     fn known(&mut self, text: &[u8]) -> Known {
         let mut class = Class::of(text, self.dialect);
-        self.sets_completion |= sql::sets_completion(text, self.dialect);
+        self.sets_completion = self.sets_completion
+            || matches!(class, Class::Session | Class::Autocommit)
+                && sql::sets_completion(text, self.dialect);
         let looks_harmless = matches!(class, Class::Read | Class::Expressions | Class::Session);
         if looks_harmless && self.may_write(text) {
             class = Class::Write;

@@ -27,8 +27,8 @@ use crate::{
 const COMMIT: &str = "COMMIT AND NO CHAIN NO RELEASE";
 const ROLLBACK: &str = "ROLLBACK AND NO CHAIN NO RELEASE";
 
-/// Reads a table, without an answer.
-const READ: &str = "DO (SELECT COUNT(*) FROM trireme.mark WHERE slot = 0)";
+/// Reads a table; without a lock, unless the session is at SERIALIZABLE.
+const READ: &[u8] = b"SELECT COUNT(*) FROM trireme.mark WHERE slot = 0";
 
 /// The transactions of one session, one after the other.
 pub(super) struct Transactions {
@@ -182,11 +182,13 @@ impl Transactions {
         }
         self.open = Some(Open { id, wrote: false });
         if snapshot {
-            let [read] = session.run_own([READ.to_owned()]).await?;
-            if read.is_error() {
+            let read = session.record(READ, 0).await?;
+            if let [_error] = &read[..] {
                 self.roll_back(session).await?;
-                return Ok(read);
+                return Ok(session.replay(read));
             }
+            // `ROW_COUNT()` is then as after `BEGIN`.
+            let [_] = session.run_own(["DO 0".to_owned()]).await?;
         }
         Ok(answer)
     }
@@ -434,8 +436,7 @@ impl Transactions {
 
     /// Whether the server has rolled the open transaction back by itself.
     pub(super) async fn is_rolled_back(&self, session: &mut Session) -> Result<bool, SessionError> {
-        let [answer] = session.run_own([READ.to_owned()]).await?;
-        Ok(answer.is_error())
+        Ok(session.value(READ).await?.is_none())
     }
 
     /// Rolls the open transaction back. The answer is as `ROLLBACK` would get it.
