@@ -41,10 +41,17 @@ class Writer:
         then, which a node cannot know."""
         self.has_programs = self.random.random() < 0.5
         self.unwanted = [] if self.has_programs else [self.routine, self.in_sql]
+        # On MySQL a transaction that follows another at once takes no warning of its temporary tables with it.
+        self.chains = self.is_mariadb or self.random.random() < 0.5
+        if self.chains and not self.is_mariadb:
+            self.unwanted.append(self.temporary)
+        self.with_cursor = {}
 
     def of(self, *choices):
         if self.has_programs:
             choices = [choice for choice in choices if choice not in ("SET autocommit = 0", "SET autocommit = ?")]
+        if not self.chains:
+            choices = [choice for choice in choices if not str(choice).endswith(" CHAIN") or choice.endswith("NO CHAIN")]
         return self.random.choice(choices)
 
     def on_mariadb(self, *statements):
@@ -87,12 +94,10 @@ class Writer:
             return self.where(column, order)
 
         how = self.of("UPDATE", "UPDATE", "UPDATE IGNORE")
-        # MySQL 9.7 has a cascade take place though the row that it comes from stays, and does not log it.
-        parent = how if self.is_mariadb else "UPDATE"
         return self.of(
-            f"{parent} a SET n = n + 1{w()}", f"{parent} a SET k = {n()}{w()}", f"{parent} a SET v = {t()}, k = k + 1{w('k')}", f"{parent} a SET id = {n()}{w('k')}",
+            f"{how} a SET n = n + 1{w()}", f"{how} a SET k = {n()}{w()}", f"{how} a SET v = {t()}, k = k + 1{w('k')}", f"{how} a SET id = {n()}{w('k')}",
             f"{how} b SET d = d / {n()}{w('x', 'x, y')}", f"{how} b SET x = x + 1, y = {t().replace('NULL', '7')}{w('x', 'x, y')}", f"{how} child SET a_id = {n()}{w()}",
-            f"{how} parts SET id = {n()}{w()}", f"{how} made SET v = {n()}{w()}", f"{parent} seen SET k = {s()}{w()}",
+            f"{how} parts SET id = {n()}{w()}", f"{how} made SET v = {n()}{w()}", f"{how} seen SET k = {s()}{w()}",
             f"UPDATE a JOIN b ON a.k = b.x SET a.n = 1, b.d = 2 WHERE a.id > {s()}", f"UPDATE a SET k = k + 1 ORDER BY k DESC LIMIT {s()}",
             f"UPDATE a SET n = (SELECT COUNT(*) FROM b) WHERE k = {s()}")
 
@@ -187,10 +192,15 @@ class Writer:
         if roll < 0.8:
             return "query", self.one(), *([self.after()] if self.random.random() < 0.3 else [])
         if roll < 0.86:
-            return "prepare", self.random.randint(1, 3), self.of(
+            number = self.random.randint(1, 3)
+            self.with_cursor[number] = self.random.random() < 0.2
+            return "prepare", number, self.of(
                 "INSERT INTO a (k, v) VALUES (?, ?)", "UPDATE a SET n = n + ? WHERE v <> ?", "SELECT id, k, ?, ? FROM a ORDER BY id", "DELETE FROM b WHERE x = ? OR y = ?",
                 "REPLACE INTO b (x, y) VALUES (?, ?)", *(["CALL changes(?, @o)"] if not self.unwanted else []), "SELEC ?", "SELECT writes(?)", "COMMIT", "BEGIN", "ROLLBACK", "SET autocommit = ?")
         if roll < 0.95:
-            return "execute", self.random.randint(1, 3), self.random.random() < 0.2, self.of((self.small(), self.small()), ("a", None), (None, self.small()), ("0", "été"))
+            # MySQL gives no rows, and no end of them, without a cursor to who has had one.
+            number = self.random.randint(1, 3)
+            with_cursor = self.random.random() < 0.2 if self.is_mariadb else self.with_cursor.get(number, False)
+            return "execute", number, with_cursor, self.of((self.small(), self.small()), ("a", None), (None, self.small()), ("0", "été"))
         return self.of(("close", self.random.randint(1, 3)), ("reset statement", self.random.randint(1, 3)), ("reset connection",), ("ping",), ("schema", "sequences"),
                        ("schema", "nowhere"), ("long data", self.random.randint(1, 3)), ("fetch", self.random.randint(1, 3)))

@@ -263,7 +263,8 @@ def cascades():
 
 
 def replaced_parents():
-    """MySQL 9.7 logs a REPLACE as a deletion, too, though what refers to the row has stayed."""
+    """MySQL 9.7 logs a REPLACE as a deletion, too, though what refers to the row has stayed. Of a row that stays since its update is ignored
+    it changes what refers to it."""
     define(
         "CREATE TABLE traps.named (id INT PRIMARY KEY AUTO_INCREMENT, name INT UNIQUE)",
         "CREATE TABLE traps.called (id INT PRIMARY KEY, name INT, FOREIGN KEY (name) REFERENCES named (name)"
@@ -275,6 +276,9 @@ def replaced_parents():
         run(connection, "INSERT INTO named (name) VALUES (3) ON DUPLICATE KEY UPDATE name = 4")
         called = run(connection, "SELECT * FROM called ORDER BY id")
         assert called in (((1, 1), (3, None)), ((3, None),)), called
+        run(connection, "INSERT INTO named (name) VALUES (5), (6)", "INSERT INTO called VALUES (5, 5)", "UPDATE IGNORE named SET name = 6 WHERE name = 5")
+        (stays,), = run(connection, "SELECT COUNT(*) FROM named WHERE name = 5")
+        assert stays == 1, "the duplicate was not ignored"
     expect_equal()
 
 

@@ -431,6 +431,10 @@ impl Replicated {
                 self.reads_only = true;
                 self.transactions.run(session, source, 0).await
             }
+            // On MySQL a transaction that only reads is followed by another one of the kind.
+            Class::Begin { access: None, .. } if self.reads_only && !self.dialect.mariadb => {
+                self.transactions.run(session, source, 0).await
+            }
             Class::Begin { access, snapshot } => {
                 session.discard(source).await?;
                 self.reads_only = false;
