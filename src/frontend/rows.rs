@@ -76,6 +76,8 @@ impl Replicated {
         alone: bool,
     ) -> Result<Answer, SessionError> {
         let is_first = !self.transactions.is_open();
+        // A transaction of the server's own, which has only read, goes on to the client.
+        let begins = is_first && !session.has(Status::IN_TRANSACTION);
         if is_first {
             let begun = self.transactions.begin(session, None, false).await?;
             if begun.is_error() {
@@ -89,7 +91,7 @@ impl Replicated {
         let hidden = if alone { HIDDEN } else { 0 };
         let answer = self.transactions.run(session, source, hidden).await?;
         if answer.is_error() {
-            let ends = alone || is_first && class != Class::Program && starts_nothing(&answer);
+            let ends = alone || begins && class != Class::Program && starts_nothing(&answer);
             return match self.failed(session, class, &answer, ends).await {
                 Ok(None) => Ok(answer),
                 Ok(Some(other)) => Ok(other.in_place_of(&answer)),

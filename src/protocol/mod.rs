@@ -6,6 +6,7 @@ pub mod capability;
 pub mod command;
 pub mod errno;
 pub mod error;
+pub mod execution;
 pub mod handshake;
 pub mod lenenc;
 pub mod packet;

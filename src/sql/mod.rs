@@ -9,7 +9,9 @@ mod definition;
 mod diagnostics;
 pub mod galera;
 mod lexer;
+mod locks;
 mod repeat;
+mod spanned;
 
 pub use bounds::{Access, Completion, sets_completion};
 pub use changed::{Named, changed, named};
@@ -17,4 +19,5 @@ pub use class::{Class, Unsupported};
 pub use definition::defines_account_or_routine;
 pub use diagnostics::Diagnostics;
 pub use lexer::{Dialect, names_one_of, statements};
+pub use locks::{LockCall, LockFunction, lock_calls, names_locks, parameters_before};
 pub use repeat::may_repeat;

@@ -11,7 +11,7 @@ mod values;
 pub use assignments::{Assignment, Assignments};
 pub use question::Question;
 pub use sync_wait::SyncWait;
-pub use values::{Value, Values};
+pub use values::{Value, Values, put_values};
 
 use super::lexer::Token;
 

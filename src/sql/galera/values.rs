@@ -1,7 +1,12 @@
 //! What a node puts into statements.
 
+use std::ops::Range;
+
 use super::{Kind, NAMES, is_scope};
-use crate::sql::lexer::{Dialect, Lexer, Token};
+use crate::sql::{
+    lexer::{Dialect, Token},
+    spanned::{Spanned, spanned},
+};
 
 /// Words that can stand after a table and are not its alias.
 const CLAUSES: [&str; 22] = [
@@ -76,62 +81,15 @@ impl Values {
 
     /// A statement that reads some of them, with their values in it.
     pub fn put_into(&self, text: &[u8], dialect: Dialect) -> Vec<u8> {
-        let tokens = tokens(text, dialect);
-        let mut put = Vec::new();
-        let mut written = 0;
-        let mut depth = 0;
-        for at in 0..tokens.len() {
-            match tokens[at].token {
-                Token::Symbol(b'(') => depth += 1,
-                Token::Symbol(b')') => depth -= 1,
-                _ => {}
-            }
-            let place = self.read(text, &tokens, at, depth == 0, dialect);
-            let place = place.or_else(|| self.table(text, &tokens, at, dialect));
-            if let Some((end, instead)) = place
-                && tokens[at].start >= written
-            {
-                put.extend_from_slice(&text[written..tokens[at].start]);
-                put.extend(instead);
-                written = end;
-            }
-        }
-        put.extend_from_slice(&text[written..]);
-        put
-    }
-
-    /// What is read here: where its name ends, and what is to stand there instead.
-    fn read(
-        &self,
-        text: &[u8],
-        tokens: &[Spanned],
-        at: usize,
-        is_outside: bool,
-        dialect: Dialect,
-    ) -> Option<(usize, Vec<u8>)> {
-        let rest = tokens.get(at..)?;
-        let (end, value) = self.variable_at(rest).or_else(|| self.function_at(rest))?;
-        let original = &text[tokens[at].start..end];
-        let mut instead = value.literal(dialect).into_bytes();
-        if matches!(value, Value::Signed(_) | Value::Unsigned(_)) {
-            // Of the very type that the original has.
-            instead = [b"IF(1, ", &instead[..], b", ", original, b")"].concat();
-        }
-        let before = at.checked_sub(1).map(|before| tokens[before].token);
-        let begins = before.is_some_and(|t| t.is_symbol(b',') || t.is("SELECT") || t.is("ALL"));
-        let next = tokens.iter().find(|spanned| spanned.start >= end);
-        let ends = next.is_none_or(|Spanned { token, .. }| {
-            token.is_symbol(b',')
-                || token.is_symbol(b';')
-                || ["FROM", "INTO", "LIMIT"].iter().any(|word| token.is(word))
-        });
-        // The column is called what the client has written.
-        if is_outside && begins && ends {
-            instead.extend_from_slice(b" AS `");
-            instead.extend_from_slice(original);
-            instead.push(b'`');
-        }
-        Some((end, instead))
+        put(text, dialect, |tokens, at| {
+            let rest = tokens.get(at..)?;
+            let read = self.variable_at(rest).or_else(|| self.function_at(rest));
+            let put = read.map(|(end, value)| (end, Put::Value(value)));
+            put.or_else(|| {
+                let (end, table) = self.table(text, tokens, at, dialect)?;
+                Some((end, Put::Text(table)))
+            })
+        })
     }
 
     /// The variable that is read at the start of these tokens, and where its name ends.
@@ -246,7 +204,88 @@ impl Values {
     }
 }
 
+/// What stands in place of something else.
+enum Put<'a> {
+    /// In place of an expression.
+    Value(&'a Value),
+    Text(Vec<u8>),
+}
+
+/// A statement with values in place of expressions, each given with the place of what it stands for.
+pub fn put_values(text: &[u8], values: &[(Range<usize>, Value)], dialect: Dialect) -> Vec<u8> {
+    put(text, dialect, |tokens, at| {
+        let mut values = values.iter();
+        let (place, value) = values.find(|(place, _)| place.start == tokens[at].start)?;
+        Some((place.end, Put::Value(value)))
+    })
+}
+
+/// A statement with what is to be put into it. For a token, `what` gives where that ends which is to be replaced from
+/// there on, and by what.
+fn put<'a>(
+    text: &[u8],
+    dialect: Dialect,
+    what: impl Fn(&[Spanned], usize) -> Option<(usize, Put<'a>)>,
+) -> Vec<u8> {
+    let tokens = spanned(text, dialect);
+    let mut put = Vec::new();
+    let mut written = 0;
+    let mut depth = 0;
+    for at in 0..tokens.len() {
+        match tokens[at].token {
+            Token::Symbol(b'(') => depth += 1,
+            Token::Symbol(b')') => depth -= 1,
+            _ => {}
+        }
+        let start = tokens[at].start;
+        if start < written {
+            continue;
+        }
+        if let Some((end, instead)) = what(&tokens, at) {
+            put.extend_from_slice(&text[written..start]);
+            match instead {
+                Put::Text(instead) => put.extend(instead),
+                Put::Value(value) => {
+                    let original = &text[start..end];
+                    put.extend(value.in_place_of(original, dialect));
+                    // The column is called what the client has written.
+                    if depth == 0 && is_column(&tokens, at, end) {
+                        let name = String::from_utf8_lossy(original).replace('`', "``");
+                        put.extend(format!(" AS `{name}`").into_bytes());
+                    }
+                }
+            }
+            written = end;
+        }
+    }
+    put.extend_from_slice(&text[written..]);
+    put
+}
+
+/// Whether what begins with a token and ends at a place is a column of a result by itself, with no other name.
+fn is_column(tokens: &[Spanned], at: usize, end: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| tokens[before].token);
+    let begins = before.is_some_and(|t| t.is_symbol(b',') || t.is("SELECT") || t.is("ALL"));
+    let next = tokens.iter().find(|spanned| spanned.start >= end);
+    let ends = next.is_none_or(|Spanned { token, .. }| {
+        token.is_symbol(b',')
+            || token.is_symbol(b';')
+            || ["FROM", "INTO", "LIMIT"].iter().any(|word| token.is(word))
+    });
+    begins && ends
+}
+
 impl Value {
+    /// As an expression that stands where another one stood.
+    fn in_place_of(&self, original: &[u8], dialect: Dialect) -> Vec<u8> {
+        let literal = self.literal(dialect).into_bytes();
+        if matches!(self, Self::Signed(_) | Self::Unsigned(_)) {
+            // Of the very type that the original has, which is not evaluated.
+            return [b"IF(1, ", &literal[..], b", ", original, b")"].concat();
+        }
+        literal
+    }
+
     /// As `SHOW` shows it.
     pub fn shown(&self) -> String {
         match self {
@@ -285,23 +324,6 @@ impl Value {
         };
         number || self.shown().eq_ignore_ascii_case(written)
     }
-}
-
-/// A token and where it stands.
-struct Spanned<'a> {
-    start: usize,
-    end: usize,
-    token: Token<'a>,
-}
-
-fn tokens(text: &[u8], dialect: Dialect) -> Vec<Spanned<'_>> {
-    let mut lexer = Lexer::new(text, dialect);
-    let mut tokens = Vec::new();
-    while let Some((start, token)) = lexer.next_at() {
-        let end = lexer.at();
-        tokens.push(Spanned { start, end, token });
-    }
-    tokens
 }
 
 #[cfg(test)]
