@@ -1,11 +1,14 @@
 //! A connection of the node's own to its server.
 
-use std::io;
+use std::{
+    fmt, io,
+    pin::Pin,
+    task::{Context, Waker},
+};
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     time::timeout,
 };
 
@@ -30,11 +33,15 @@ const NULL: u8 = 0xfb;
 /// The longest packet that is read, in bytes: servers make none above 1 GiB and their overhead.
 const MAX_PACKET: usize = (1 << 30) + (1 << 20);
 
+/// What a connection runs over.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
 /// A logged-in connection, which speaks the protocol of MySQL 4.1 without anything newer in it:
 /// one statement at a time, an EOF after definitions and after rows.
-#[derive(Debug)]
 pub struct Connection {
-    socket: BufReader<TcpStream>,
+    socket: BufReader<Box<dyn Socket>>,
     /// The number of the next packet, whoever sends it.
     sequence: u8,
     version: String,
@@ -47,7 +54,23 @@ impl Connection {
     /// # Errors
     /// The server cannot be reached within its `connect_timeout`, or refuses the account.
     pub async fn open(server: &Server) -> Result<Self, ConnectionError> {
-        timeout(server.connect_timeout, Self::log_in(server)).await?
+        let opened = async {
+            let socket = connect(&server.address).await?;
+            Self::log_in(Box::new(socket), server).await
+        };
+        timeout(server.connect_timeout, opened).await?
+    }
+
+    /// Logs in with the node's account through what leads to its server.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn over(
+        socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        server: &Server,
+    ) -> Result<Self, ConnectionError> {
+        let opened = Self::log_in(Box::new(socket), server);
+        timeout(server.connect_timeout, opened).await?
     }
 
     /// As [`open`](Self::open), for statements that are as large as a server takes any. A session has
@@ -67,8 +90,7 @@ impl Connection {
         opened
     }
 
-    async fn log_in(server: &Server) -> Result<Self, ConnectionError> {
-        let socket = connect(&server.address).await?;
+    async fn log_in(socket: Box<dyn Socket>, server: &Server) -> Result<Self, ConnectionError> {
         let mut connection = Self {
             socket: BufReader::new(socket),
             sequence: 0,
@@ -238,7 +260,14 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let mut quit = Vec::new();
         packet::write(&mut quit, 0, &Command::QUIT.with(b""));
-        let _ = self.socket.get_ref().try_write(&quit);
+        let mut context = Context::from_waker(Waker::noop());
+        let _ = Pin::new(self.socket.get_mut()).poll_write(&mut context, &quit);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {} of the node", self.id)
     }
 }
 

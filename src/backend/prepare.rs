@@ -28,8 +28,8 @@ const SETTINGS: [(&str, &str); 11] = [
 
 /// The schemas, made without a trace in the binlog: every node has its own. All accounts need the right
 /// to change their session's mark, and only the row in `mysql.db` gives it to all of them; what is not
-/// theirs is in `trireme_private`. The last statement makes it complete.
-const SCHEMAS: [&str; 10] = [
+/// theirs is in `trireme_private`, of which only `named_lock` is replicated. The last statement makes it complete.
+const SCHEMAS: [&str; 11] = [
     "CREATE DATABASE IF NOT EXISTS trireme",
     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
         VALUES ('%', 'trireme', '', 'Y', 'Y')",
@@ -58,6 +58,10 @@ const SCHEMAS: [&str; 10] = [
         node CHAR(16) CHARACTER SET ascii NOT NULL, \
         file VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
         place BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS trireme_private.named_lock (\
+        name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, \
+        holder VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
+        connection BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
     "CREATE TABLE IF NOT EXISTS trireme_private.position (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
         seqno BIGINT UNSIGNED NOT NULL, \

@@ -1,5 +1,5 @@
-//! What cannot be replicated: tables of engines that take no part in transactions, and sequences, which
-//! each server moves by itself; and what changes one of them when it is used.
+//! What cannot be replicated: tables of engines that take no part in transactions, sequences, which
+//! each server moves by itself, and routines that use locks with names; and what uses one of them.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -39,6 +39,11 @@ pub enum Unreplicable {
         AUTO_INCREMENT"
     )]
     Sequence(String),
+    #[error(
+        "{0} uses lock functions, which hold across the cluster only in statements of clients; call them before \
+        and after it"
+    )]
+    Lock(String),
     #[error("{user} cannot be used here: {reason}")]
     Used {
         user: String,
@@ -84,8 +89,16 @@ pub(super) async fn read(
     for ((schema, name), reason) in tables {
         unreplicated.add(&schema, &name, reason);
     }
-    if only_system {
+    let locking: Vec<_> = routines
+        .iter()
+        .filter_map(|row| locking(row, dialect))
+        .collect();
+    if only_system && locking.is_empty() {
         return Ok(unreplicated);
+    }
+    for (schema, name) in locking {
+        let routine = format!("{schema}.{name}");
+        unreplicated.add(schema, name, Unreplicable::Lock(routine));
     }
     let mut bodies = connection.query(TRIGGERS).await?;
     if has_sequences {
@@ -115,6 +128,13 @@ fn table(row: &Row) -> Option<((String, String), Unreplicable)> {
         },
     };
     Some(((schema.to_owned(), name.to_owned()), reason))
+}
+
+/// The schema and the name of a routine that takes or gives up locks with names, or asks for them.
+fn locking(row: &Row, dialect: Dialect) -> Option<(&str, &str)> {
+    let body = row.text(2)?.as_bytes();
+    let locks = sql::names_locks(body) && !sql::lock_calls(body, dialect).is_empty();
+    locks.then_some((row.text(0)?, row.text(1)?))
 }
 
 fn user(row: &Row, uses: impl FnOnce(&[u8]) -> Vec<Named>) -> Option<User> {

@@ -6,7 +6,6 @@ use tracing::warn;
 use super::{
     channel::{self, Packet},
     encryption::Encryption,
-    origin::Origin,
     proxied,
     session::{Session, SessionError, Speaker},
 };
@@ -112,11 +111,11 @@ impl Session {
                 return Ok(false);
             }
             answer = self.take_first().await?;
-        } else if config.require_secure_transport && self.origin != Origin::Local {
+        } else if config.require_secure_transport && !self.origin.is_here() {
             return Err(SessionError::Insecure);
         }
         // Through a socket as well, clients tell their passwords in the clear.
-        let is_secure = is_secure || self.origin == Origin::Local;
+        let is_secure = is_secure || self.origin.is_here();
         let is_secure = is_secure && offered.has(Capabilities::TLS);
         let agreed = handshake::mask_answer(&mut answer.payload, offered, is_secure);
         self.capabilities = agreed.map_err(SessionError::Answer)?;

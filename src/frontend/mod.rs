@@ -6,6 +6,7 @@ mod channel;
 mod encryption;
 mod ending;
 mod galera;
+mod locks;
 mod login;
 mod origin;
 mod proxied;
@@ -61,6 +62,7 @@ impl Frontend {
         tokio::select! {
             never = frontend.serve_remote(remote) => never,
             never = frontend.serve_local(local) => never,
+            never = frontend.keep_locks() => never,
         }
     }
 

@@ -9,6 +9,15 @@ pub(super) enum Origin {
     Remote(SocketAddr),
     /// On the node's machine: it came through the socket in the file system.
     Local,
+    /// In the node, which is a client of its own.
+    Node,
+}
+
+impl Origin {
+    /// Whether nobody can listen on the way from there.
+    pub(super) fn is_here(self) -> bool {
+        matches!(self, Self::Local | Self::Node)
+    }
 }
 
 impl fmt::Display for Origin {
@@ -16,6 +25,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Remote(address) => address.fmt(f),
             Self::Local => f.write_str("localhost"),
+            Self::Node => f.write_str("the node"),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     aftermath::{Aftermath, Told},
     answer::Answer,
     galera,
+    locks::{Held, calls::Locking},
     session::{Session, SessionError},
     settings::Settings,
     shared::Shared,
@@ -42,7 +43,7 @@ const NOTHING: &[u8] = b"DO 0";
 
 /// What is known of a statement.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+pub(super) struct Known {
     class: Class,
     /// Which of these kinds it may be of.
     kinds: SyncWait,
@@ -57,11 +58,13 @@ impl Known {
 }
 
 /// A statement that the server has prepared.
-struct Prepared {
+pub(super) struct Prepared {
     known: Known,
     may_repeat: bool,
     /// The server has some of its parameters, for one run.
     has_long_data: bool,
+    /// If it calls lock functions.
+    pub(super) locking: Option<Locking>,
 }
 
 /// A session whose transactions are replicated.
@@ -82,6 +85,8 @@ pub(super) struct Replicated {
     pub(super) sets_completion: bool,
     /// The client has asked for the end of its connection.
     pub(super) is_released: bool,
+    /// Those with names that the session has.
+    pub(super) locks: Vec<Held>,
 }
 
 impl Replicated {
@@ -98,6 +103,7 @@ impl Replicated {
             has_lost: false,
             sets_completion: false,
             is_released: false,
+            locks: Vec::new(),
         }
     }
 
@@ -138,9 +144,10 @@ impl Replicated {
                     known = prepared.known;
                     let has_long_data = mem::take(&mut prepared.has_long_data);
                     let is_whole = command == Command::STMT_EXECUTE && !has_long_data;
-                    let may_repeat =
-                        retries > 0 && prepared.may_repeat || known.class == Class::Autocommit;
-                    if may_repeat && is_whole {
+                    let is_needed = retries > 0 && prepared.may_repeat
+                        || known.class == Class::Autocommit
+                        || prepared.locking.is_some();
+                    if is_needed && is_whole {
                         kept = session.take_small_command(MOST_KEPT).await?;
                     }
                 }
@@ -166,7 +173,9 @@ impl Replicated {
                 self.has_lost = false;
                 self.prepared.clear();
                 self.settings = self.transactions.shared.settings();
-                return session.command(command).await;
+                let goes_on = session.command(command).await?;
+                self.give_up_lost(session.connection_id).await;
+                return Ok(goes_on);
             }
             Command::SET_OPTION => {
                 self.multi_statements = session.client_head().await?.get(1..3) == Some(&[0, 0]);
@@ -250,6 +259,7 @@ impl Replicated {
                 known,
                 may_repeat: known.class == Class::Write && sql::may_repeat(text, self.dialect),
                 has_long_data: false,
+                locking: Locking::of(text, self.dialect),
             };
             self.prepared.insert(id, prepared);
             self.last_prepared = id;
@@ -259,15 +269,22 @@ impl Replicated {
     }
 
     /// The prepared statement that the client's command is about.
-    async fn prepared(
+    pub(super) async fn prepared(
         &mut self,
         session: &mut Session,
     ) -> Result<Option<&mut Prepared>, SessionError> {
-        let mut id = session.statement_id().await?;
-        if id == LAST_PREPARED {
-            id = self.last_prepared;
-        }
-        Ok(self.prepared.get_mut(&id))
+        let id = session.statement_id().await?;
+        Ok(self.prepared_as(id))
+    }
+
+    /// The prepared statement that goes by this id.
+    pub(super) fn prepared_as(&mut self, id: u32) -> Option<&mut Prepared> {
+        let id = if id == LAST_PREPARED {
+            self.last_prepared
+        } else {
+            id
+        };
+        self.prepared.get_mut(&id)
     }
 
     /// The answer to a statement that must not run, since what it changes cannot be replicated.
@@ -357,6 +374,9 @@ impl Replicated {
             session.discard(source).await?;
             return Ok(refusal);
         }
+        if let Some(answer) = self.with_locks(session, known, source).await? {
+            return Ok(answer);
+        }
         if let Source::Text(text) = source
             && matches!(
                 class,
@@ -412,7 +432,7 @@ impl Replicated {
         }
     }
 
-    async fn run(
+    pub(super) async fn run(
         &mut self,
         session: &mut Session,
         known: Known,

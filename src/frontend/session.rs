@@ -165,7 +165,14 @@ impl Session {
             ..
         } = frontend;
         // Waited for once: a statement pays nothing for it.
-        let mut left = pin!(orders.until_open(false));
+        let is_own = self.origin == Origin::Node;
+        let mut left = pin!(async {
+            if is_own {
+                future::pending().await
+            } else {
+                orders.until_open(false).await
+            }
+        });
         let logged_in = tokio::select! {
             logged_in = self.log_in(config, encryption) => logged_in?,
             () = &mut left => false,

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::settings::Settings;
+use super::{locks::Locks, settings::Settings};
 use crate::{
     backend::{Changes, Expected, NoKeys, Slots},
     binlog,
@@ -24,6 +24,7 @@ pub struct Shared {
     begun: AtomicU64,
     pub(super) replicator: Arc<Replicator>,
     pub(super) slots: Arc<Slots>,
+    pub(super) locks: Arc<Locks>,
     pub(super) server: Server,
     pub(super) cluster: Cluster,
     pub(super) orders: Orders,
@@ -48,6 +49,7 @@ impl Shared {
             begun: AtomicU64::new(0),
             replicator,
             slots: Arc::default(),
+            locks: Arc::new(Locks::new(server.clone())),
             server,
             cluster,
             orders,

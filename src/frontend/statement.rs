@@ -129,9 +129,33 @@ impl Session {
         statement: &[u8],
         hidden: u16,
     ) -> Result<Vec<Vec<u8>>, SessionError> {
-        let more_follows = std::mem::take(&mut self.more_follows);
         self.send(&self.own_query(statement)).await?;
-        let mut response = Response::new(Shape::Results, self.capabilities);
+        self.collect(Shape::Results, hidden).await
+    }
+
+    /// Prepares a statement of the node itself; gives its id, or the error.
+    pub(super) async fn prepare_own(
+        &mut self,
+        statement: &[u8],
+    ) -> Result<Result<u32, Answer>, SessionError> {
+        self.send(&Command::STMT_PREPARE.with(statement)).await?;
+        let packets = self.collect(Shape::Prepared, 0).await?;
+        let first = packets.first().filter(|first| first[0] == packet::OK);
+        Ok(match first.and_then(|first| id(first)) {
+            Some(id) => Ok(id),
+            None => Err(self.replay(packets)),
+        })
+    }
+
+    /// Closes a prepared statement of the node itself.
+    pub(super) async fn close_own(&mut self, id: u32) -> Result<(), SessionError> {
+        self.send(&Command::STMT_CLOSE.with(&id.to_le_bytes())).await
+    }
+
+    /// The packets of the server's answer to the node itself, without the status flags `hidden`.
+    async fn collect(&mut self, shape: Shape, hidden: u16) -> Result<Vec<Vec<u8>>, SessionError> {
+        let more_follows = std::mem::take(&mut self.more_follows);
+        let mut response = Response::new(shape, self.capabilities);
         let mut packets = Vec::new();
         loop {
             let next = self.next_packet(&mut response, hidden).await?;
@@ -222,7 +246,7 @@ fn say_that_more_follows(packet: &mut [u8], is_last: bool) {
 
 /// After the first byte of a command that names a prepared statement, and of the answer that
 /// introduces one.
-fn id(payload: &[u8]) -> Option<u32> {
+pub(super) fn id(payload: &[u8]) -> Option<u32> {
     let id = payload.get(1..)?.first_chunk()?;
     Some(u32::from_le_bytes(*id))
 }

@@ -69,7 +69,7 @@ pub struct Replicator {
     pub captures: Arc<Captures>,
     pub schemas: Arc<Schemas>,
     pub metrics: Arc<Metrics>,
-    blockers: Arc<Blockers>,
+    pub blockers: Arc<Blockers>,
     state: Mutex<State>,
     startup: Startup,
     lag: Lag,

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::{
-    lexer::{Dialect, Token},
+    lexer::{Dialect, Lexer, Token},
     spanned::{Spanned, spanned},
 };
 
@@ -102,13 +102,39 @@ fn call(tokens: &[Spanned]) -> Option<(LockCall, usize)> {
     None
 }
 
-/// How many parameters of a prepared statement stand in a text before this place.
-pub fn parameters_before(text: &[u8], place: usize, dialect: Dialect) -> usize {
+/// How many parameters a prepared statement has.
+pub fn parameters_in(text: &[u8], dialect: Dialect) -> usize {
     let tokens = spanned(text, dialect);
-    let before = tokens.iter().take_while(|spanned| spanned.start < place);
-    before
-        .filter(|spanned| spanned.token.is_symbol(b'?'))
-        .count()
+    let parameters = tokens.iter().filter(|spanned| spanned.is_parameter());
+    parameters.count()
+}
+
+/// A part of a statement with these expressions in place of its parameters; none if one of them is none.
+pub fn with_parameters(
+    text: &[u8],
+    part: Range<usize>,
+    parameters: &[Option<String>],
+    dialect: Dialect,
+) -> Option<Vec<u8>> {
+    let mut put = Vec::new();
+    let mut written = part.start;
+    let tokens = spanned(text, dialect);
+    let places = tokens.iter().filter(|spanned| spanned.is_parameter());
+    for (place, parameter) in places.zip(parameters) {
+        if part.contains(&place.start) {
+            put.extend_from_slice(&text[written..place.start]);
+            put.extend_from_slice(parameter.as_ref()?.as_bytes());
+            written = place.end;
+        }
+    }
+    put.extend_from_slice(&text[written..part.end]);
+    Some(put)
+}
+
+/// Whether a statement prepares another one that is in a text.
+pub fn prepares(text: &[u8], dialect: Dialect) -> bool {
+    let first = Lexer::new(text, dialect).next();
+    first.is_some_and(|first| first.is("PREPARE") || first.is("EXECUTE"))
 }
 
 #[cfg(test)]
@@ -179,11 +205,32 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_counted_as_far_as_a_place() {
-        let text = "SELECT ?, '?', GET_LOCK(?, ?)";
-        let place = text.find("GET").unwrap();
-        assert_eq!(parameters_before(text.as_bytes(), place, MYSQL), 1);
-        assert_eq!(parameters_before(text.as_bytes(), text.len(), MYSQL), 3);
+    fn parameters_are_replaced_in_a_part() {
+        let text = "SELECT ?, '?', GET_LOCK(CONCAT(?, '?'), ?)";
+        let part = text.find("CONCAT").unwrap()..text.rfind(',').unwrap();
+        let known = |value: &str| Some(value.to_owned());
+        for (parameters, expected) in [
+            (vec![None, known("'a'"), None], Some("CONCAT('a', '?')")),
+            (vec![known("1"), None, known("2")], None),
+            (vec![], Some("CONCAT(?, '?')")),
+        ] {
+            let put = with_parameters(text.as_bytes(), part.clone(), &parameters, MYSQL);
+            let put = put.map(|put| String::from_utf8(put).unwrap());
+            assert_eq!(put.as_deref(), expected, "{parameters:?}");
+        }
+        assert_eq!(parameters_in(text.as_bytes(), MYSQL), 3);
+    }
+
+    #[test]
+    fn statements_that_prepare_others() {
+        for (text, expected) in [
+            ("/* a */ prepare p FROM 'SELECT 1'", true),
+            ("EXECUTE IMMEDIATE 'SELECT 1'", true),
+            ("SELECT 'PREPARE'", false),
+            ("", false),
+        ] {
+            assert_eq!(prepares(text.as_bytes(), MARIADB), expected, "{text}");
+        }
     }
 
     proptest::proptest! {

@@ -19,5 +19,7 @@ pub use class::{Class, Unsupported};
 pub use definition::defines_account_or_routine;
 pub use diagnostics::Diagnostics;
 pub use lexer::{Dialect, names_one_of, statements};
-pub use locks::{LockCall, LockFunction, lock_calls, names_locks, parameters_before};
+pub use locks::{
+    LockCall, LockFunction, lock_calls, names_locks, parameters_in, prepares, with_parameters,
+};
 pub use repeat::may_repeat;

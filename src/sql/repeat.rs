@@ -3,7 +3,7 @@
 use super::lexer::{Dialect, Lexer};
 
 /// Whether a statement that changes rows, and whose changes have been rolled back, may run again as if it never had: it
-/// leaves nothing behind in its session, as an assignment to a user variable would, and it is no routine, which may do so.
+/// leaves nothing behind in its session, as an assignment to a user variable or a lock with a name would, and it is no routine, which may do so.
 pub fn may_repeat(text: &[u8], dialect: Dialect) -> bool {
     const CHANGES: [&str; 6] = ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "LOAD"];
     let mut lexer = Lexer::new(text, dialect);
@@ -17,7 +17,8 @@ pub fn may_repeat(text: &[u8], dialect: Dialect) -> bool {
     for token in lexer {
         let assigns = before.is_symbol(b':') && token.is_symbol(b'=');
         let loads_variable = loads && token.is_symbol(b'@');
-        if assigns || loads_variable {
+        let locks = before.is_name("GET_LOCK") && token.is_symbol(b'(');
+        if assigns || loads_variable || locks {
             return false;
         }
         before = token;
@@ -38,6 +39,7 @@ mod tests {
             ("WITH c AS (SELECT 1) DELETE FROM t", true),
             ("LOAD DATA INFILE 'a' INTO TABLE t", true),
             ("INSERT INTO t SELECT @a := @a + 1", false),
+            ("INSERT INTO t SELECT GET_LOCK('a', 1)", false),
             ("LOAD DATA INFILE 'a' INTO TABLE t (@a) SET b = @a", false),
             ("CALL p()", false),
             ("EXECUTE p", false),

@@ -9,6 +9,13 @@ pub(super) struct Spanned<'a> {
     pub(super) token: Token<'a>,
 }
 
+impl Spanned<'_> {
+    /// Whether this stands for a parameter of a prepared statement.
+    pub(super) fn is_parameter(&self) -> bool {
+        self.token.is_symbol(b'?')
+    }
+}
+
 /// All tokens of a text.
 pub(super) fn spanned(text: &[u8], dialect: Dialect) -> Vec<Spanned<'_>> {
     let mut lexer = Lexer::new(text, dialect);

@@ -1,0 +1,194 @@
+//! Locks with names (`GET_LOCK`) that hold across the cluster.
+//!
+//! A lock that a client has is a row in a table that is replicated, and the row's primary key is certified: so two nodes
+//! never give the same lock. The node writes these rows as a client of its own ([`keeper`]), before the statement
+//! runs that takes the lock on the client's server as well; and deletes them once the server says that the session has
+//! the lock no more. What a server knows of its own clients' locks thus stays as it is, and what it cannot know, the
+//! locks of other nodes' clients, is put into the statements that ask ([`calls`]).
+
+pub(super) mod calls;
+mod keeper;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
+use tracing::debug;
+
+use crate::{
+    backend::{ConnectionError, NamedLock, NamedLocks},
+    config::Server,
+    id::{NodeId, TransactionId},
+};
+
+/// What a server says where a row with this key is: `ER_DUP_ENTRY`.
+const DUPLICATE: u16 = 1062;
+
+/// What is said where somebody has been faster: `ER_LOCK_DEADLOCK`, `ER_LOCK_WAIT_TIMEOUT`.
+const OVERTAKEN: [u16; 2] = [1213, 1205];
+
+/// A statement for the keeper, and where to say what came of it.
+type Request = (String, oneshot::Sender<Result<(), ConnectionError>>);
+
+/// The locks that a node's clients have or take.
+#[derive(Debug)]
+pub(super) struct Locks {
+    table: NamedLocks,
+    keeper: mpsc::Sender<Request>,
+    /// Until the keeper begins.
+    requests: Mutex<Option<mpsc::Receiver<Request>>>,
+    own: Mutex<HashMap<TransactionId, Own>>,
+    /// What was in the table when the keeper has last looked.
+    seen: watch::Sender<Vec<NamedLock>>,
+    /// The keeper is to look at once.
+    look: Notify,
+}
+
+/// A lock of a client of this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Own {
+    lock: NamedLock,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Its row is being written.
+    Taking,
+    Held,
+    /// Its session has gone, and the server may not have noticed.
+    Left,
+}
+
+impl Locks {
+    pub(super) fn new(server: Server) -> Self {
+        let (keeper, requests) = mpsc::channel(1);
+        Self {
+            table: NamedLocks::new(server),
+            keeper,
+            requests: Mutex::new(Some(requests)),
+            own: Mutex::default(),
+            seen: watch::Sender::default(),
+            look: Notify::new(),
+        }
+    }
+
+    /// Takes a lock for a session, unless somebody has it.
+    async fn take(self: &Arc<Self>, lock: NamedLock) -> Result<Option<Held>, ConnectionError> {
+        let held = Held {
+            name: lock.name.clone(),
+            holder: lock.holder,
+            locks: self.clone(),
+        };
+        let statement = lock.take();
+        let state = State::Taking;
+        self.own().insert(lock.holder, Own { lock, state });
+        let taken = self.run(statement).await;
+        let is_held = match taken {
+            Ok(()) => {
+                held.set(State::Held);
+                return Ok(Some(held));
+            }
+            Err(ConnectionError::Server { number, .. }) => {
+                number == DUPLICATE || OVERTAKEN.contains(&number)
+            }
+            Err(_) => false,
+        };
+        self.own().remove(&held.holder);
+        if is_held { Ok(None) } else { taken.map(|()| None) }
+    }
+
+    /// Takes a lock for a session as soon as nobody has it, unless that takes too long.
+    async fn acquire(
+        self: &Arc<Self>,
+        lock: NamedLock,
+        deadline: Instant,
+    ) -> Result<Option<Held>, ConnectionError> {
+        if let Some(held) = self.take(lock.clone()).await? {
+            return Ok(Some(held));
+        }
+        let mut seen = self.seen.subscribe();
+        self.look.notify_one();
+        let is_free = |table: &Vec<NamedLock>| table.iter().all(|other| other.name != lock.name);
+        loop {
+            if timeout_at(deadline, seen.changed()).await.is_err() {
+                return Ok(None);
+            }
+            let is_free = is_free(&seen.borrow_and_update());
+            if is_free && let Some(held) = self.take(lock.clone()).await? {
+                return Ok(Some(held));
+            }
+        }
+    }
+
+    /// The session of another node that has a lock, as its server calls it.
+    async fn elsewhere(&self, name: &str, node: NodeId) -> Result<Option<u32>, ConnectionError> {
+        let all = self.table.all().await?;
+        let mut others = all.iter().filter(|lock| lock.holder.node != node);
+        let holder = others.find(|lock| lock.name == name);
+        Ok(holder.map(|lock| lock.connection))
+    }
+
+    /// For each of these locks, whether a session of the server still has it.
+    async fn are_held(&self, held: &[Held], connection: u32) -> Result<Vec<bool>, ConnectionError> {
+        let names: Vec<_> = held.iter().map(|held| &held.name[..]).collect();
+        self.table.are_held(&names, connection).await
+    }
+
+    /// Has the others know that a session does not have a lock any more. What fails is done again in the background.
+    async fn give_up(&self, holder: TransactionId) {
+        let Some(Own { lock, .. }) = self.own().remove(&holder) else {
+            return;
+        };
+        if let Err(error) = self.run(lock.give_up()).await {
+            debug!(%error, name = lock.name, "a lock is not given up yet");
+        }
+    }
+
+    /// Has the keeper run a statement.
+    async fn run(&self, statement: String) -> Result<(), ConnectionError> {
+        let (answer, answered) = oneshot::channel();
+        let stopping = || std::io::Error::other("the node is stopping");
+        let sent = self.keeper.send((statement, answer)).await;
+        sent.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+
+    fn requests(&self) -> Option<mpsc::Receiver<Request>> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.take()
+    }
+
+    fn own(&self) -> MutexGuard<'_, HashMap<TransactionId, Own>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A lock that a session has. When this is dropped, the session has gone: the lock is given up as soon as the server
+/// has noticed.
+#[derive(Debug)]
+pub(super) struct Held {
+    name: String,
+    holder: TransactionId,
+    locks: Arc<Locks>,
+}
+
+impl Held {
+    fn set(&self, state: State) {
+        if let Some(own) = self.locks.own().get_mut(&self.holder) {
+            own.state = state;
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(State::Left);
+        self.locks.look.notify_one();
+    }
+}
