@@ -12,7 +12,7 @@ const ROWS: &str = "SELECT name, holder, connection FROM trireme_private.named_l
 /// A lock that somebody has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedLock {
-    /// In lower case.
+    /// In lower case, where the server takes both cases for the same.
     pub name: String,
     /// Who has it: a name of its own each time that somebody takes a lock.
     pub holder: TransactionId,
@@ -56,7 +56,12 @@ impl NamedLocks {
         }
         let columns: Vec<_> = names
             .iter()
-            .map(|name| format!("COALESCE(IS_USED_LOCK({}) = {connection}, 0)", literal(name)))
+            .map(|name| {
+                format!(
+                    "COALESCE(IS_USED_LOCK({}) = {connection}, 0)",
+                    literal(name)
+                )
+            })
             .collect();
         let query = format!("SELECT {}", columns.join(", "));
         let rows = self.pool.query(&query).await?;
@@ -89,7 +94,9 @@ impl NamedLock {
     /// The statement by which it is given up.
     pub fn give_up(&self) -> String {
         let (name, holder) = (literal(&self.name), self.holder);
-        format!("DELETE FROM trireme_private.named_lock WHERE name = {name} AND holder = '{holder}'")
+        format!(
+            "DELETE FROM trireme_private.named_lock WHERE name = {name} AND holder = '{holder}'"
+        )
     }
 }
 

@@ -149,7 +149,8 @@ impl Session {
 
     /// Closes a prepared statement of the node itself.
     pub(super) async fn close_own(&mut self, id: u32) -> Result<(), SessionError> {
-        self.send(&Command::STMT_CLOSE.with(&id.to_le_bytes())).await
+        self.send(&Command::STMT_CLOSE.with(&id.to_le_bytes()))
+            .await
     }
 
     /// The packets of the server's answer to the node itself, without the status flags `hidden`.

@@ -6,8 +6,8 @@
 //! | 4 | the statement |
 //! | 1 | flags: a cursor |
 //! | 4 | 1 |
-//! | lenenc | how many parameters, n, with the attributes after them; this only with `CLIENT_QUERY_ATTRIBUTES` |
-//! | (n + 7) / 8 | which of them are NULL |
+//! | lenenc | how many parameters, n, with the attributes after them; this only with `CLIENT_QUERY_ATTRIBUTES`, and if a flag says so or the statement has parameters |
+//! | (n + 7) / 8 | which of them are NULL; this and what follows only if there are any |
 //! | 1 | 1: types follow; 0: they are those of the last execution |
 //! | n times 2 | type, of which the second byte has flags; with `CLIENT_QUERY_ATTRIBUTES` a name after each |
 //! | … | values, of those that are not NULL |
@@ -18,11 +18,13 @@ use super::lenenc;
 
 /// The command, the statement, flags and a number.
 const HEAD: usize = 10;
+/// Where the flags are in it.
+const FLAGS: usize = 5;
 
 const UNSIGNED: u8 = 0x80;
 
-/// Flags that say something else than which cursor is asked for.
-const NO_CURSOR: u8 = 0x08;
+/// The flag that says that the number of parameters is there; the others are for cursors.
+const IS_COUNTED: u8 = 0x08;
 
 /// A statement can have no more parameters than this.
 const MAX_COUNT: usize = 0xffff;
@@ -50,7 +52,7 @@ impl<'a> Execution<'a> {
         let mut rest = packet.get(HEAD..)?;
         let start = rest;
         let mut count = parameters;
-        if has_attributes {
+        if has_attributes && (parameters > 0 || packet[FLAGS] & IS_COUNTED != 0) {
             let (given, after) = lenenc::split(rest)?;
             count = usize::try_from(given).ok()?;
             rest = after;
@@ -60,12 +62,14 @@ impl<'a> Execution<'a> {
             return None;
         }
         let (nulls, bound) = rest.split_at_checked(count.div_ceil(8))?;
-        let (&are_new, rest) = bound.split_first()?;
-        let (types, rest) = if are_new == 1 {
-            let after = after_types(rest, count, has_attributes)?;
-            rest.split_at(rest.len() - after.len())
-        } else {
-            (last_types, rest)
+        let (types, rest) = match bound {
+            [1, rest @ ..] if count > 0 => {
+                let after = after_types(rest, count, has_attributes)?;
+                rest.split_at(rest.len() - after.len())
+            }
+            [_, rest @ ..] if count > 0 => (last_types, rest),
+            [] if count == 0 => (bound, bound),
+            _ => return None,
         };
         let mut execution = Self {
             parameters: Vec::new(),
@@ -111,8 +115,11 @@ impl<'a> Execution<'a> {
     pub fn of_statement(&self, packet: &[u8], id: u32) -> Vec<u8> {
         let mut other = packet[..HEAD].to_vec();
         other[1..5].copy_from_slice(&id.to_le_bytes());
-        other[5] &= NO_CURSOR;
-        other.extend([self.count, self.nulls, &[1], &self.types, self.values].concat());
+        other[FLAGS] &= IS_COUNTED;
+        other.extend_from_slice(self.count);
+        if !self.nulls.is_empty() {
+            other.extend([self.nulls, &[1], &self.types, self.values].concat());
+        }
         other
     }
 }
@@ -217,7 +224,12 @@ mod tests {
                 false,
                 known(&["NULL", "255"]),
             ),
-            (b"\0\x01\x05\0\0\0\0\0\0\0\xf8\x3f", 1, false, known(&["1.5e0"])),
+            (
+                b"\0\x01\x05\0\0\0\0\0\0\0\xf8\x3f",
+                1,
+                false,
+                known(&["1.5e0"]),
+            ),
             // An attribute stands after the parameter.
             (
                 b"\x02\0\x01\x02\0\0\xfd\0\x01n\x03\0\x01v",
@@ -226,11 +238,18 @@ mod tests {
                 known(&["3"]),
             ),
             // A date, behind which nothing is known.
-            (b"\0\x01\x0a\0\x01\0\x04\0\0\0\0\x01", 2, false, Some(vec![None, None])),
+            (
+                b"\0\x01\x0a\0\x01\0\x04\0\0\0\0\x01",
+                2,
+                false,
+                Some(vec![None, None]),
+            ),
             (b"\0\x01\xfd\0\x09a", 1, false, Some(vec![None])),
             (b"\0\x01\xfd", 1, false, None),
             (b"\x01\0\0", 2, true, None),
             (b"", 1, false, None),
+            (b"", 0, false, known(&[])),
+            (b"", 0, true, known(&[])),
         ] {
             assert_eq!(decode(rest, count, has_attributes), expected, "{rest:?}");
         }
@@ -243,6 +262,11 @@ mod tests {
         let other = execution.of_statement(&packet, 9);
         let expected = b"\x17\x09\0\0\0\0\x01\0\0\0\0\x01\xfd\0\x08\0\x01a\x05\0\0\0\0\0\0\0";
         assert_eq!(other, expected);
+        let execution = Execution::decode(START, 0, true, b"").unwrap();
+        assert_eq!(
+            execution.of_statement(START, 9),
+            b"\x17\x09\0\0\0\0\x01\0\0\0"
+        );
     }
 
     proptest::proptest! {

@@ -78,7 +78,15 @@ fn call(tokens: &[Spanned]) -> Option<(LockCall, usize)> {
     let mut arguments = Vec::new();
     let mut start = open.end;
     let mut depth = 0;
-    for (at, Spanned { token, start: here, end }) in rest.iter().enumerate() {
+    for (
+        at,
+        Spanned {
+            token,
+            start: here,
+            end,
+        },
+    ) in rest.iter().enumerate()
+    {
         match token {
             Token::Symbol(b'(') => depth += 1,
             Token::Symbol(b')') if depth > 0 => depth -= 1,

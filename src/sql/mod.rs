@@ -10,6 +10,7 @@ mod diagnostics;
 pub mod galera;
 mod lexer;
 mod locks;
+mod put;
 mod repeat;
 mod spanned;
 
@@ -22,4 +23,5 @@ pub use lexer::{Dialect, names_one_of, statements};
 pub use locks::{
     LockCall, LockFunction, lock_calls, names_locks, parameters_in, prepares, with_parameters,
 };
+pub use put::put_numbers;
 pub use repeat::may_repeat;

@@ -15,9 +15,8 @@ use crate::{
     },
     protocol::{capability::Capabilities, errno, error, execution::Execution},
     sql::{
-        Dialect, LockCall, LockFunction,
-        galera::{Value, put_values},
-        lock_calls, names_locks, parameters_in, prepares, with_parameters,
+        Dialect, LockCall, LockFunction, lock_calls, names_locks, parameters_in, prepares,
+        put_numbers, with_parameters,
     },
 };
 
@@ -27,18 +26,16 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const IN_PREPARED_TEXT: &str = "lock functions cannot be used in PREPARE and EXECUTE IMMEDIATE, since the cluster has to \
     know the lock first; call them in a statement, or have the driver prepare it";
 
-const TOO_LONG: &str =
-    "a statement with lock functions can have no parameters that are sent in advance or take more than 1 MiB";
+const TOO_LONG: &str = "a statement with lock functions can have no parameters that are sent in advance or take more than 1 MiB";
 
 const UNKNOWN_PARAMETERS: &str = "the parameters of lock functions must be strings and numbers";
 
-const NOT_EVALUATED: &str =
-    "the arguments of lock functions have to be known before their statement runs, and the server cannot tell them";
+const NOT_EVALUATED: &str = "the arguments of lock functions have to be known before their statement runs, and the server cannot tell them";
 
 const MALFORMED: &str = "the statement's parameters cannot be read";
 
 /// What is to stand in place of calls.
-type Values = Vec<(Range<usize>, Value)>;
+type Numbers = Vec<(Range<usize>, u32)>;
 
 /// A prepared statement that calls lock functions.
 pub(in crate::frontend) struct Locking {
@@ -73,7 +70,6 @@ fn calls(text: &[u8], dialect: Dialect) -> Option<Vec<LockCall>> {
 /// A call, when the server has evaluated its arguments.
 struct Evaluated<'a> {
     call: &'a LockCall,
-    /// In lower case.
     name: String,
     /// In seconds.
     timeout: f64,
@@ -101,12 +97,14 @@ impl Replicated {
             },
             Source::Command(command) => {
                 let prepared = self.prepared_as(statement::id(command).unwrap_or_default());
-                let Some(mut locking) = prepared.and_then(|prepared| prepared.locking.take()) else {
+                let Some(mut locking) = prepared.and_then(|prepared| prepared.locking.take())
+                else {
                     return Ok(None);
                 };
                 let answer = self.locking_execution(session, known, command, &mut locking);
                 let answer = answer.await?;
-                if let Some(prepared) = self.prepared_as(statement::id(command).unwrap_or_default()) {
+                if let Some(prepared) = self.prepared_as(statement::id(command).unwrap_or_default())
+                {
                     prepared.locking = Some(locking);
                 }
                 Ok(Some(answer))
@@ -129,11 +127,11 @@ impl Replicated {
         text: &[u8],
         calls: &[LockCall],
     ) -> Result<Answer, SessionError> {
-        let values = match self.values_of(session, text, calls, &[]).await? {
-            Ok(values) => values,
+        let numbers = match self.numbers_for(session, text, calls, &[]).await? {
+            Ok(numbers) => numbers,
             Err(answer) => return Ok(answer),
         };
-        let text = put_values(text, &values, self.dialect);
+        let text = put_numbers(text, &numbers, self.dialect);
         let answer = self.run(session, known, Source::Text(&text)).await?;
         self.give_up_lost(session.connection_id).await;
         Ok(answer)
@@ -155,14 +153,14 @@ impl Replicated {
         locking.types.clone_from(&execution.types);
         let parameters = &execution.parameters;
         let Locking { text, calls, .. } = locking;
-        let values = match self.values_of(session, text, calls, parameters).await? {
-            Ok(values) => values,
+        let numbers = match self.numbers_for(session, text, calls, parameters).await? {
+            Ok(numbers) => numbers,
             Err(answer) => return Ok(answer),
         };
-        let answer = if values.is_empty() {
+        let answer = if numbers.is_empty() {
             self.run(session, known, Source::Command(command)).await?
         } else {
-            let text = put_values(text, &values, self.dialect);
+            let text = put_numbers(text, &numbers, self.dialect);
             let id = match session.prepare_own(&text).await? {
                 Ok(id) => id,
                 Err(answer) => return Ok(answer),
@@ -178,13 +176,13 @@ impl Replicated {
 
     /// Takes the locks that a statement is to take; gives what is to stand in place of calls, or the answer if the
     /// statement must not run.
-    async fn values_of(
+    async fn numbers_for(
         &mut self,
         session: &mut Session,
         text: &[u8],
         calls: &[LockCall],
         parameters: &[Option<String>],
-    ) -> Result<Result<Values, Answer>, SessionError> {
+    ) -> Result<Result<Numbers, Answer>, SessionError> {
         let evaluated = self.evaluate(session, text, calls, parameters).await?;
         let evaluated = match evaluated {
             Ok(evaluated) => evaluated,
@@ -196,16 +194,16 @@ impl Replicated {
         if let Some(refusal) = self.transactions.level(session).await? {
             return Ok(Err(refusal));
         }
-        let mut values = Vec::new();
+        let mut numbers = Vec::new();
         for Evaluated {
             call,
             name,
             timeout,
         } in evaluated
         {
-            let value = if call.function == LockFunction::Get {
+            let number = if call.function == LockFunction::Get {
                 match self.get_lock(session, name, timeout).await? {
-                    Ok(has_it) => (!has_it).then_some(Value::Signed(0)),
+                    Ok(has_it) => (!has_it).then_some(0),
                     Err(answer) => return Ok(Err(answer)),
                 }
             } else {
@@ -216,13 +214,13 @@ impl Replicated {
                     Err(error) => return Ok(Err(unknown(&error))),
                 };
                 holder.map(|holder| match call.function {
-                    LockFunction::IsUsed => Value::Unsigned(holder.into()),
-                    _ => Value::Signed(0),
+                    LockFunction::IsUsed => holder,
+                    _ => 0,
                 })
             };
-            values.extend(value.map(|value| (call.place.clone(), value)));
+            numbers.extend(number.map(|number| (call.place.clone(), number)));
         }
-        Ok(Ok(values))
+        Ok(Ok(numbers))
     }
 
     /// Has the server evaluate the arguments of the calls. Calls that it refuses or answers with NULL are not among them.
@@ -235,6 +233,8 @@ impl Replicated {
     ) -> Result<Result<Vec<Evaluated<'a>>, Answer>, SessionError> {
         let refused = |reason| Ok(Err(Answer::refusal(errno::NOT_SUPPORTED_YET, reason)));
         let mut asked = Vec::new();
+        // To MariaDB letters of another case are other letters.
+        let fold: &[u8] = if self.dialect.mariadb { b"" } else { b"LOWER" };
         let mut query = b"SELECT ".to_vec();
         for call in calls {
             let (name, timeout) = match (call.function, &call.arguments[..]) {
@@ -251,9 +251,11 @@ impl Replicated {
                 return refused(UNKNOWN_PARAMETERS.to_owned());
             };
             let separator: &[u8] = if asked.is_empty() { b"" } else { b", " };
-            let columns: [&[u8]; 6] = [
+            let columns: [&[u8]; 8] = [
                 separator,
-                b"HEX(LOWER(CONVERT((",
+                b"HEX(",
+                fold,
+                b"(CONVERT((",
                 &name,
                 b") USING utf8mb4))), (",
                 &timeout,
@@ -279,7 +281,9 @@ impl Replicated {
         };
         let evaluated = asked.into_iter().enumerate().filter_map(|(at, call)| {
             let name = unhex(row.text(2 * at)?)?;
-            let timeout = row.text(2 * at + 1).map_or(Some(0.0), |number| number.parse().ok())?;
+            let timeout = row
+                .text(2 * at + 1)
+                .map_or(Some(0.0), |number| number.parse().ok())?;
             let is_taken = (1..=MAX_NAME).contains(&name.chars().count())
                 // For as long as it takes; MariaDB answers with NULL.
                 && (timeout >= 0.0 || !self.dialect.mariadb);

@@ -310,7 +310,10 @@ mod tests {
         assert_eq!(look(&[3], true, &nobody, 9), []);
         assert_eq!(look(&[3], true, &nobody, 10), [Cure::Delete(lock(2, 1))]);
         let mine = known(&[(1, State::Held)]);
-        assert_eq!(look(&[], true, &mine, 11), [Cure::End(lock(1, 1)), Cure::Delete(lock(2, 1))]);
+        assert_eq!(
+            look(&[], true, &mine, 11),
+            [Cure::End(lock(1, 1)), Cure::Delete(lock(2, 1))]
+        );
         let nobody_lost = [Cure::End(lock(1, 1))];
         assert_eq!(look(&[], false, &mine, 12), nobody_lost);
         assert_eq!(look(&[], false, &nobody, 60), []);

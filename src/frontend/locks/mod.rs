@@ -100,7 +100,11 @@ impl Locks {
             Err(_) => false,
         };
         self.own().remove(&held.holder);
-        if is_held { Ok(None) } else { taken.map(|()| None) }
+        if is_held {
+            Ok(None)
+        } else {
+            taken.map(|()| None)
+        }
     }
 
     /// Takes a lock for a session as soon as nobody has it, unless that takes too long.

@@ -11,7 +11,7 @@ mod values;
 pub use assignments::{Assignment, Assignments};
 pub use question::Question;
 pub use sync_wait::SyncWait;
-pub use values::{Value, Values, put_values};
+pub use values::{Value, Values};
 
 use super::lexer::Token;
 

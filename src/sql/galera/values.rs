@@ -1,11 +1,10 @@
 //! What a node puts into statements.
 
-use std::ops::Range;
-
 use super::{Kind, NAMES, is_scope};
 use crate::sql::{
     lexer::{Dialect, Token},
-    spanned::{Spanned, spanned},
+    put::{Put, not_evaluated, put},
+    spanned::Spanned,
 };
 
 /// Words that can stand after a table and are not its alias.
@@ -84,7 +83,10 @@ impl Values {
         put(text, dialect, |tokens, at| {
             let rest = tokens.get(at..)?;
             let read = self.variable_at(rest).or_else(|| self.function_at(rest));
-            let put = read.map(|(end, value)| (end, Put::Value(value)));
+            let put = read.map(|(end, value)| {
+                let original = &text[tokens[at].start..end];
+                (end, Put::Expression(value.in_place_of(original, dialect)))
+            });
             put.or_else(|| {
                 let (end, table) = self.table(text, tokens, at, dialect)?;
                 Some((end, Put::Text(table)))
@@ -204,86 +206,14 @@ impl Values {
     }
 }
 
-/// What stands in place of something else.
-enum Put<'a> {
-    /// In place of an expression.
-    Value(&'a Value),
-    Text(Vec<u8>),
-}
-
-/// A statement with values in place of expressions, each given with the place of what it stands for.
-pub fn put_values(text: &[u8], values: &[(Range<usize>, Value)], dialect: Dialect) -> Vec<u8> {
-    put(text, dialect, |tokens, at| {
-        let mut values = values.iter();
-        let (place, value) = values.find(|(place, _)| place.start == tokens[at].start)?;
-        Some((place.end, Put::Value(value)))
-    })
-}
-
-/// A statement with what is to be put into it. For a token, `what` gives where that ends which is to be replaced from
-/// there on, and by what.
-fn put<'a>(
-    text: &[u8],
-    dialect: Dialect,
-    what: impl Fn(&[Spanned], usize) -> Option<(usize, Put<'a>)>,
-) -> Vec<u8> {
-    let tokens = spanned(text, dialect);
-    let mut put = Vec::new();
-    let mut written = 0;
-    let mut depth = 0;
-    for at in 0..tokens.len() {
-        match tokens[at].token {
-            Token::Symbol(b'(') => depth += 1,
-            Token::Symbol(b')') => depth -= 1,
-            _ => {}
-        }
-        let start = tokens[at].start;
-        if start < written {
-            continue;
-        }
-        if let Some((end, instead)) = what(&tokens, at) {
-            put.extend_from_slice(&text[written..start]);
-            match instead {
-                Put::Text(instead) => put.extend(instead),
-                Put::Value(value) => {
-                    let original = &text[start..end];
-                    put.extend(value.in_place_of(original, dialect));
-                    // The column is called what the client has written.
-                    if depth == 0 && is_column(&tokens, at, end) {
-                        let name = String::from_utf8_lossy(original).replace('`', "``");
-                        put.extend(format!(" AS `{name}`").into_bytes());
-                    }
-                }
-            }
-            written = end;
-        }
-    }
-    put.extend_from_slice(&text[written..]);
-    put
-}
-
-/// Whether what begins with a token and ends at a place is a column of a result by itself, with no other name.
-fn is_column(tokens: &[Spanned], at: usize, end: usize) -> bool {
-    let before = at.checked_sub(1).map(|before| tokens[before].token);
-    let begins = before.is_some_and(|t| t.is_symbol(b',') || t.is("SELECT") || t.is("ALL"));
-    let next = tokens.iter().find(|spanned| spanned.start >= end);
-    let ends = next.is_none_or(|Spanned { token, .. }| {
-        token.is_symbol(b',')
-            || token.is_symbol(b';')
-            || ["FROM", "INTO", "LIMIT"].iter().any(|word| token.is(word))
-    });
-    begins && ends
-}
-
 impl Value {
     /// As an expression that stands where another one stood.
     fn in_place_of(&self, original: &[u8], dialect: Dialect) -> Vec<u8> {
         let literal = self.literal(dialect).into_bytes();
-        if matches!(self, Self::Signed(_) | Self::Unsigned(_)) {
-            // Of the very type that the original has, which is not evaluated.
-            return [b"IF(1, ", &literal[..], b", ", original, b")"].concat();
+        match self {
+            Self::Signed(_) | Self::Unsigned(_) => not_evaluated(&literal, original),
+            _ => literal,
         }
-        literal
     }
 
     /// As `SHOW` shows it.
@@ -361,7 +291,8 @@ mod tests {
             ),
             (
                 "SELECT IF(@@wsrep_sync_wait = @@global.wsrep_sync_wait, 'a', @@wsrep_desync)",
-                "SELECT IF(7 = 0, 'a', 0)",
+                "SELECT IF(7 = 0, 'a', 0) AS \
+                 `IF(@@wsrep_sync_wait = @@global.wsrep_sync_wait, 'a', @@wsrep_desync)`",
             ),
             (
                 "SELECT (SELECT @@session.wsrep_sync_wait) x",

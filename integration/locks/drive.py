@@ -1,0 +1,264 @@
+"""Locks with names, across the nodes of a cluster.
+
+Usage: drive.py PORT PART [BOX SANDBOX…]. Nodes are at PORT + 1 to 3, their servers at PORT + 301 to 303; BOX is the sandbox's directory and
+SANDBOX its command.
+"""
+
+import os
+import re
+import signal
+import struct
+import sys
+import threading
+import time
+
+import wire
+from cluster import PORT, at_once, define, error_of, expect, kill, node, pid_of, run, server, start_again
+
+PART = sys.argv[2]
+RESET_CONNECTION = 0x1F
+SECONDS = 4
+# In the definition of a column of numbers.
+WIDTH = re.compile(rb"(\x0c\x3f\0)....([\x03\x08])", re.DOTALL)
+# What is patient enough for a server to notice that a session has gone.
+SOON = 5
+
+
+def ask(connection, *columns):
+    """The values of one row."""
+    return run(connection, f"SELECT {', '.join(columns)}")[0]
+
+
+def three(**options):
+    return [node(number, autocommit=True, **options) for number in (1, 2, 3)]
+
+
+def functions():
+    """Every function, by who has a lock, by others on the same node, and on other nodes."""
+    one, two, three_ = three()
+    near = node(1, autocommit=True)
+    is_mariadb = "MariaDB" in ask(one, "VERSION()")[0]
+    expect("the first who asks", ask(one, "GET_LOCK('a', 0)", "IS_USED_LOCK('a') = CONNECTION_ID()", "IS_FREE_LOCK('a')"), (1, 1, 0))
+    (id_,) = ask(one, "CONNECTION_ID()")
+    for other in (near, two, three_):
+        others = "GET_LOCK('a', 0)", "IS_FREE_LOCK('a')", "IS_USED_LOCK('a')", "RELEASE_LOCK('a')", "RELEASE_ALL_LOCKS()"
+        expect("others", ask(other, *others), (0, 0, id_, 0, 0))
+    expect("another lock", ask(two, "GET_LOCK('b', 0)", "GET_LOCK('é', 0)", "GET_LOCK('a', 0)"), (1, 1, 0))
+    expect("an accent is a letter of its own", ask(three_, "GET_LOCK('é', 0)", "GET_LOCK('e', 0)"), (0, 1))
+    expect("another case is another letter to MariaDB", ask(three_, "GET_LOCK('A', 0)", "GET_LOCK('É', 0)"), (is_mariadb, is_mariadb))
+    # As often given up as taken.
+    expect("again", ask(one, "GET_LOCK('a', 0)", "RELEASE_LOCK('a')"), (1, 1))
+    expect("once is not enough", ask(two, "GET_LOCK('a', 0)"), (0,))
+    run(one, "DO RELEASE_LOCK('a')")
+    expect("given up", ask(two, "GET_LOCK('a', 0)"), (1,))
+    expect("not one's own any more", ask(one, "RELEASE_LOCK('a')", "RELEASE_LOCK('nobody''s')"), (0, None))
+    expect("all", ask(two, "RELEASE_ALL_LOCKS()"), (3,))
+    run(three_, "SET @name = 'variable', @got = 0", "SET @got = GET_LOCK(CONCAT(@name, 1 + 1), 0.5)")
+    expect("in SET, with expressions", ask(three_, "@got"), (1,))
+    expect("in SET, with expressions, elsewhere", ask(one, "IF(GET_LOCK('variable2', 0), 'got', 'not')"), ("not",))
+    # A transaction has nothing to do with it.
+    run(one, "BEGIN", "SELECT GET_LOCK('within', 0)", "ROLLBACK")
+    expect("after ROLLBACK", ask(two, "GET_LOCK('within', 0)"), (0,))
+    # Only what is called takes a lock.
+    expect("not called", ask(one, "IF(1 = 2, GET_LOCK('idle', 0), 7)"), (7,))
+    expect("not called, elsewhere", ask(two, "GET_LOCK('idle', 0)"), (1,))
+
+
+def exact():
+    """The answers are a server's own, to the byte, but for how wide a number is shown."""
+    texts = ["SELECT GET_LOCK('x', 0)", "SELECT GET_LOCK('x', 0) AS `a b`, 1 + GET_LOCK('x', 0)", "SELECT IS_FREE_LOCK('x'), RELEASE_LOCK('x')",
+             "DO GET_LOCK('x', 0)", "SET @a = GET_LOCK('x', 0)", "SELECT GET_LOCK('x')", "SELECT GET_LOCK(NULL, 1)", "SELECT GET_LOCK('', 1)",
+             "SELECT GET_LOCK(REPEAT('a', 65), 1)", "SELECT RELEASE_LOCK('nobody')", "SELECT IS_USED_LOCK('nobody'), IS_FREE_LOCK('nobody')",
+             "SELECT GET_LOCK('mine', 1), RELEASE_ALL_LOCKS()", "SELECT GET_LOCK('mine', -0.1), RELEASE_ALL_LOCKS(); SELECT GET_LOCK('x', 0); DO 1"]
+    compared = 0
+    for capabilities in (wire.COMMON, wire.COMMON | wire.DEPRECATE_EOF):
+        answers = []
+        for holder, other in ((PORT + 1, PORT + 2), (PORT + 301, PORT + 301)):
+            holder, other = wire.Connection(holder, capabilities), wire.Connection(other, capabilities)
+            holder.exchange(wire.query("SELECT GET_LOCK('x', 0)"))
+            answers.append([other.exchange(wire.query(text)) for text in texts])
+            holder.last_words(wire.packet(b"\x01"))
+            other.last_words(wire.packet(b"\x01"))
+        for text, through_node, direct in zip(texts, *answers):
+            expect(text, *(WIDTH.sub(rb"\1\2", answer) for answer in (through_node, direct)))
+            compared += 1
+    print(f"{compared} answers are the server's own")
+
+
+def waiting():
+    """Who waits gets a lock as soon as it is free, and gives up in time; a session that is killed waits no longer."""
+    one, two, three_ = three()
+    for holder, waiter in ((one, two), (two, three_), (three_, node(3, autocommit=True))):
+        ask(holder, "GET_LOCK('w', 0)")
+        began = time.monotonic()
+        expect("in vain", ask(waiter, "GET_LOCK('w', 1)"), (0,))
+        waited = time.monotonic() - began
+        assert 0.9 < waited < 3, f"waited for {waited} s instead of one"
+        timer = threading.Timer(0.5, run, (holder, "DO RELEASE_LOCK('w')"))
+        timer.start()
+        began = time.monotonic()
+        expect("until it is free", ask(waiter, "GET_LOCK('w', 60)"), (1,))
+        timer.join()
+        print(f"a lock was had {time.monotonic() - began - 0.5:.2f} s after it was given up")
+        run(waiter, "DO RELEASE_LOCK('w')")
+    ask(one, "GET_LOCK('w', 0)")
+    (id_,) = ask(two, "CONNECTION_ID()")
+    timer = threading.Timer(0.3, run, (node(2, autocommit=True), f"KILL {id_}"))
+    timer.start()
+    assert error_of(two, "SELECT GET_LOCK('w', 60)"), "a session that was killed waits for a lock"
+    timer.join()
+    # Who waits inside a transaction is in nobody's way.
+    define("CREATE DATABASE IF NOT EXISTS locks", "DROP TABLE IF EXISTS locks.t", "CREATE TABLE locks.t (id INT PRIMARY KEY, v INT)",
+           "INSERT INTO locks.t VALUES (1, 0)")
+    run(three_, "BEGIN", "UPDATE locks.t SET v = 3")
+    waits = threading.Thread(target=lambda: expect("overtaken", error_of(three_, "SELECT GET_LOCK('w', 60)"), 1213), daemon=True)
+    waits.start()
+    while not run(server(3), "SELECT 1 FROM information_schema.innodb_trx WHERE trx_rows_modified > 0"):
+        time.sleep(0.01)
+    run(one, "UPDATE locks.t SET v = 1")
+    waits.join(10)
+    assert not waits.is_alive(), "a session that waits for a lock holds up the applier"
+
+
+def taken_within(connection, name, seconds):
+    began = time.monotonic()
+    expect(f"GET_LOCK('{name}')", ask(connection, f"GET_LOCK('{name}', {seconds})"), (1,))
+    return time.monotonic() - began
+
+
+def endings():
+    """A session's locks go with it, however it ends; and when it is reset."""
+
+    def closes(connection):
+        connection.close()
+
+    def breaks_off(connection):
+        connection._force_close()
+
+    def is_killed(connection):
+        (id_,) = ask(connection, "CONNECTION_ID()")
+        run(node(1, autocommit=True), f"KILL {id_}")
+
+    def is_reset(connection):
+        connection._execute_command(RESET_CONNECTION, b"")
+        connection._read_ok_packet()
+
+    two = node(2, autocommit=True)
+    for ending in (closes, breaks_off, is_killed, is_reset):
+        one = node(1, autocommit=True)
+        expect("two locks", ask(one, "GET_LOCK('e', 0)", "GET_LOCK('f', 0)"), (1, 1))
+        ending(one)
+        took = taken_within(two, "e", SOON) + taken_within(two, "f", SOON)
+        print(f"{ending.__name__}: {took:.2f} s")
+        run(two, "DO RELEASE_ALL_LOCKS()")
+    # A statement that its client does not wait for runs on, under its lock.
+    one = node(1, autocommit=True)
+    ask(one, "GET_LOCK('e', 0)")
+    one._execute_command(3, "SELECT SLEEP(2), IS_USED_LOCK('e') = CONNECTION_ID()")
+    while not run(server(1), "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(2)%'"):
+        time.sleep(0.01)
+    one._force_close()
+    while run(server(1), "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(2)%'"):
+        expect("while the statement runs", ask(two, "GET_LOCK('e', 0)"), (0,))
+        time.sleep(0.05)
+    taken_within(two, "e", SOON)
+
+
+def prepared():
+    """Statements that the driver prepares, with names and times as parameters."""
+    one, two = (wire.Connection(PORT + number, wire.COMMON) for number in (1, 2))
+    numbers = []
+    for connection in (one, two):
+        answers = [connection.exchange(wire.prepare(text)) for text in ("SELECT GET_LOCK(?, ?)", "SELECT IS_FREE_LOCK(?)", "DO RELEASE_ALL_LOCKS()")]
+        numbers.append([struct.unpack("<I", answer[5:9])[0] for answer in answers])
+
+    def got(connection, number, *parameters):
+        """The first byte of the only value."""
+        answer, packets, at = connection.exchange(wire.execute(number, parameters)), [], 0
+        while at < len(answer):
+            end = at + 4 + int.from_bytes(answer[at:at + 3], "little")
+            packets.append(answer[at + 4:end])
+            at = end
+        # How many columns, one definition, its end; a row: its head, NULLs, the value.
+        return packets[3][2]
+
+    expect("a prepared GET_LOCK", got(one, numbers[0][0], "p", "0"), 1)
+    for _ in range(2):
+        expect("of another node", got(two, numbers[1][0], "p", "0"), 0)
+    expect("a prepared IS_FREE_LOCK", got(two, numbers[1][1], "p"), 0)
+    expect("a prepared IS_FREE_LOCK of another", got(two, numbers[1][1], "q"), 1)
+    one.exchange(wire.execute(numbers[0][2]))
+    expect("after a prepared RELEASE_ALL_LOCKS", got(two, numbers[1][0], "p", "0"), 1)
+
+
+def refused():
+    """What cannot hold across the cluster is refused."""
+    define("CREATE DATABASE IF NOT EXISTS locks",
+           "CREATE OR REPLACE PROCEDURE locks.hidden() DO GET_LOCK('hidden', 1)" if "MariaDB" in ask(server(1), "VERSION()")[0]
+           else "CREATE PROCEDURE locks.hidden() DO GET_LOCK('hidden', 1)",
+           "CREATE FUNCTION locks.hides() RETURNS INT READS SQL DATA RETURN GET_LOCK('hidden', 1)")
+    with node(1, autocommit=True) as connection:
+        for statement in ("CALL locks.hidden()", "SELECT locks.hides()", "PREPARE p FROM 'SELECT GET_LOCK(''a'', 1)'",
+                          "SELECT GET_LOCK(schema_name, 1) FROM information_schema.schemata"):
+            expect(statement, error_of(connection, statement), 1235)
+        expect("the session goes on", ask(connection, "IS_FREE_LOCK('hidden')"), (1,))
+
+
+def crowd():
+    """Many want the same lock: never two have it."""
+    ends = time.monotonic() + SECONDS
+    holders, had = [], [0, 0, 0, 0]
+
+    def client(number):
+        connection = node(number, autocommit=True)
+        while time.monotonic() < ends:
+            if ask(connection, "GET_LOCK('crowd', 1)") == (1,):
+                holders.append(number)
+                assert holders == [number], f"two have a lock: {holders}"
+                had[number] += 1
+                time.sleep(0.002)
+                assert holders == [number], f"two have a lock: {holders}"
+                holders.clear()
+                expect("RELEASE_LOCK", ask(connection, "RELEASE_LOCK('crowd')"), (1,))
+
+    at_once(SECONDS, *[lambda number=number: client(number) for number in (1, 2, 3) * 3])
+    assert sum(had) > SECONDS and min(had[1:]) > 0, had
+    print(f"nine clients had a lock {sum(had)} times in {SECONDS} s, by their nodes {had[1:]}")
+
+
+def lost_node():
+    """The locks of a node that is lost are given up, and it takes new ones when it is back."""
+    box, *sandbox = sys.argv[3:]
+    one, two = node(1, autocommit=True), node(2, autocommit=True)
+    ask(one, "GET_LOCK('lost', 0)", "GET_LOCK('kept', 0)")
+    kill(f"{box}/node1/trireme.pid")
+    print(f"a lost node's lock was had after {taken_within(two, 'lost', 30):.1f} s")
+    start_again(sandbox)
+    one = node(1, autocommit=True)
+    expect("back", ask(one, "GET_LOCK('lost', 0)"), (0,))
+    taken_within(one, "kept", SOON)
+    # A node that is back at once gives up what it had itself.
+    kill(f"{box}/node1/trireme.pid")
+    start_again(sandbox)
+    print(f"the lock of a node that is back was had after {taken_within(two, 'kept', SOON):.1f} s")
+
+
+def paused_node():
+    """A node that stands still for long ends its sessions that had locks: others have them by then."""
+    box = sys.argv[3]
+    one, two = node(1, autocommit=True), node(2, autocommit=True)
+    ask(one, "GET_LOCK('paused', 0)")
+    pid = pid_of(f"{box}/node1/trireme.pid")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        print(f"a lock of a node that stands still was had after {taken_within(two, 'paused', 30):.1f} s")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    began = time.monotonic()
+    while error_of(one, "DO 1") is None:
+        assert time.monotonic() - began < SOON, "a session goes on without its lock"
+        time.sleep(0.01)
+    expect("who has it", ask(two, "IS_USED_LOCK('paused') = CONNECTION_ID()"), (1,))
+
+
+{part.__name__: part for part in (functions, exact, waiting, endings, prepared, refused, crowd, lost_node, paused_node)}[PART]()

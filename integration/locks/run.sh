@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Promise: a lock with a name (GET_LOCK) holds across the cluster, and goes with its session, its server and its node.
+. "$(dirname "$0")/../lib.sh"
+build
+install mariadb-server mariadb-client python3-pymysql
+
+promise() {
+  say "$1: starting three servers and nodes"
+  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
+  for part in functions exact waiting endings prepared refused crowd; do drive $port $part; done
+  for part in lost_node paused_node; do drive $port $part "$BOX" "${SANDBOX[@]}"; done
+  stop_sandbox
+}
+on_both_servers
+say "locks: passed"
