@@ -8,7 +8,7 @@ use tokio::{
     net::TcpListener,
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::{info, warn};
 
@@ -30,6 +30,9 @@ use crate::{config::Cluster, id::NodeId, metrics::Metrics};
 /// How long a node that stops waits for another to lead, and how long ago it must have heard of that: more than an
 /// election takes.
 const HAND_OVER_LIMIT: Duration = Duration::from_secs(1);
+
+/// Between two attempts to have the end of the log confirmed.
+const READ_RETRY: Duration = Duration::from_millis(50);
 
 /// Why the log cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -288,7 +291,16 @@ impl ReplicatedLog for Engine {
     }
 
     async fn read_index(&self) -> Option<u64> {
-        self.route.clone().read_index(READ_LIMIT).await
+        let confirmed = async {
+            loop {
+                if let Some(index) = self.route.clone().read_index(READ_LIMIT).await {
+                    return index;
+                }
+                // The leader may just have gone.
+                sleep(READ_RETRY).await;
+            }
+        };
+        timeout(READ_LIMIT, confirmed).await.ok()
     }
 
     fn deliveries(&self, index: u64) -> Deliveries {

@@ -63,13 +63,22 @@ impl Level {
 }
 
 impl Replicator {
+    /// Follows how far in the log this node's server is.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.level.follow()
+    }
+
     /// Waits until this node's server has all that was committed anywhere before this call.
     ///
     /// # Errors
     /// There is no majority that says how much that is, or the server is too far behind.
     pub async fn level(&self) -> Result<(), Stale> {
-        let index = self.level.rounds.join(|| self.log.read_index()).await;
-        let index = index.ok_or(ProposeError::NoQuorum)?;
+        let index = loop {
+            match self.level.rounds.join(|| self.log.read_index()).await {
+                Some(index) => break index,
+                None => self.majority()?,
+            }
+        };
         let mut reached = self.level.follow();
         let has_reached = reached.wait_for(|reached| *reached >= index);
         match timeout(LIMIT, has_reached).await {

@@ -11,7 +11,7 @@ use std::{
 use tokio::{
     net::UnixStream,
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{Instrument, debug, info, info_span, warn};
 
@@ -25,8 +25,9 @@ use crate::{
     replicator::Replicator,
 };
 
-/// Between two looks at the table, while somebody waits for a change of it.
+/// Between two looks at the table, while somebody waits for a change of it: if nothing is committed, and at least.
 const SHORT: Duration = Duration::from_millis(50);
+const SHORTEST: Duration = Duration::from_millis(5);
 
 /// Between two looks otherwise.
 const LONG: Duration = Duration::from_secs(1);
@@ -101,13 +102,15 @@ impl Frontend {
 /// Looks at the table, and sees to what is wrong with it.
 async fn look_at_locks(locks: &Locks, replicator: &Replicator) -> Infallible {
     let mut watch = Watch::new(replicator.log.identity());
+    let mut progress = replicator.progress();
     loop {
-        let is_awaited = locks.seen.receiver_count() > 0;
-        let is_left = |own: &Own| own.state == State::Left;
-        let is_short = is_awaited || locks.own().values().any(is_left);
-        let pause = if is_short { SHORT } else { LONG };
-        // Whoever waits from now on has looked for itself.
-        let _ = timeout(pause, locks.look.notified()).await;
+        if locks.is_waited_for() {
+            sleep(SHORTEST).await;
+            // It does not end before the node does.
+            let _ = timeout(SHORT, progress.changed()).await;
+        } else {
+            let _ = timeout(LONG, locks.look.notified()).await;
+        }
         let known = locks.own().clone();
         let table = match locks.table.all().await {
             Ok(table) => table,

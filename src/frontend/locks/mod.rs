@@ -12,11 +12,12 @@ mod keeper;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tracing::debug;
 
@@ -32,6 +33,9 @@ const DUPLICATE: u16 = 1062;
 /// What is said where somebody has been faster: `ER_LOCK_DEADLOCK`, `ER_LOCK_WAIT_TIMEOUT`.
 const OVERTAKEN: [u16; 2] = [1213, 1205];
 
+/// A node that has given up a lock leaves it to the others for so long: they need a moment to notice.
+const REST: Duration = Duration::from_millis(20);
+
 /// A statement for the keeper, and where to say what came of it.
 type Request = (String, oneshot::Sender<Result<(), ConnectionError>>);
 
@@ -43,6 +47,8 @@ pub(super) struct Locks {
     /// Until the keeper begins.
     requests: Mutex<Option<mpsc::Receiver<Request>>>,
     own: Mutex<HashMap<TransactionId, Own>>,
+    /// When this node has given up what it has given up of late.
+    given_up: Mutex<HashMap<String, Instant>>,
     /// What was in the table when the keeper has last looked.
     seen: watch::Sender<Vec<NamedLock>>,
     /// The keeper is to look at once.
@@ -73,6 +79,7 @@ impl Locks {
             keeper,
             requests: Mutex::new(Some(requests)),
             own: Mutex::default(),
+            given_up: Mutex::default(),
             seen: watch::Sender::default(),
             look: Notify::new(),
         }
@@ -113,6 +120,7 @@ impl Locks {
         lock: NamedLock,
         deadline: Instant,
     ) -> Result<Option<Held>, ConnectionError> {
+        self.rest(&lock.name).await;
         if let Some(held) = self.take(lock.clone()).await? {
             return Ok(Some(held));
         }
@@ -123,11 +131,33 @@ impl Locks {
             if timeout_at(deadline, seen.changed()).await.is_err() {
                 return Ok(None);
             }
-            let is_free = is_free(&seen.borrow_and_update());
-            if is_free && let Some(held) = self.take(lock.clone()).await? {
+            if !is_free(&seen.borrow_and_update()) {
+                continue;
+            }
+            self.rest(&lock.name).await;
+            if let Some(held) = self.take(lock.clone()).await? {
                 return Ok(Some(held));
             }
         }
+    }
+
+    /// Waits until others have had time to take a lock that this node has given up.
+    async fn rest(&self, name: &str) {
+        let end = {
+            let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            given_up.retain(|_, at| now < *at + REST);
+            given_up.get(name).map(|at| *at + REST)
+        };
+        if let Some(end) = end {
+            sleep_until(end).await;
+        }
+    }
+
+    /// Whether somebody waits for the table to change.
+    fn is_waited_for(&self) -> bool {
+        let is_left = |own: &Own| own.state == State::Left;
+        self.seen.receiver_count() > 0 || self.own().values().any(is_left)
     }
 
     /// The session of another node that has a lock, as its server calls it.
@@ -152,6 +182,8 @@ impl Locks {
         if let Err(error) = self.run(lock.give_up()).await {
             debug!(%error, name = lock.name, "a lock is not given up yet");
         }
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.insert(lock.name, Instant::now());
     }
 
     /// Has the keeper run a statement.
