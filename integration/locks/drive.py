@@ -204,6 +204,26 @@ def refused():
         expect("the session goes on", ask(connection, "IS_FREE_LOCK('hidden')"), (1,))
 
 
+def migration():
+    """Who holds a lock and defines something for long holds up nobody who does not want to wait."""
+    one, two, three_ = three()
+    define("CREATE DATABASE IF NOT EXISTS locks")
+    ask(one, "GET_LOCK('migration', 0)")
+    migrates = threading.Thread(target=run, args=(one, "CREATE TABLE locks.slow AS SELECT SLEEP(6) AS slept", "DO RELEASE_LOCK('migration')"))
+    migrates.start()
+    while not run(server(1), "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'CREATE TABLE locks.slow%'"):
+        time.sleep(0.01)
+    for seconds in (0, 1):
+        began = time.monotonic()
+        expect("in vain", ask(two, f"GET_LOCK('migration', {seconds})"), (0,))
+        waited = time.monotonic() - began
+        assert waited < 2.5, f"GET_LOCK(…, {seconds}) took {waited} s"
+    assert migrates.is_alive(), "the definition was over too early"
+    taken_within(three_, "migration", 60)
+    migrates.join()
+    expect("the new table", run(three_, "SELECT COUNT(*) FROM locks.slow"), ((1,),))
+
+
 def crowd():
     """Many want the same lock: never two have it."""
     ends = time.monotonic() + SECONDS
@@ -261,4 +281,4 @@ def paused_node():
     expect("who has it", ask(two, "IS_USED_LOCK('paused') = CONNECTION_ID()"), (1,))
 
 
-{part.__name__: part for part in (functions, exact, waiting, endings, prepared, refused, crowd, lost_node, paused_node)}[PART]()
+{part.__name__: part for part in (functions, exact, waiting, endings, prepared, refused, migration, crowd, lost_node, paused_node)}[PART]()

@@ -7,7 +7,7 @@ install mariadb-server mariadb-client python3-pymysql
 promise() {
   say "$1: starting three servers and nodes"
   start_sandbox $port --nodes 3 "${@:2}" >/dev/null
-  for part in functions exact waiting endings prepared refused crowd; do drive $port $part; done
+  for part in functions exact waiting endings prepared refused migration crowd; do drive $port $part; done
   for part in lost_node paused_node; do drive $port $part "$BOX" "${SANDBOX[@]}"; done
   stop_sandbox
 }

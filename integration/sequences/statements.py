@@ -34,7 +34,7 @@ class Writer:
         self.random, self.is_mariadb = random, is_mariadb
         self.kinds = [(self.insert, 10), (self.update, 9), (self.delete, 5), (self.select, 8), (self.plain, 2), (self.transaction, 16), (self.setting, 4),
                       (self.routine, 4), (self.temporary, 3), (self.several, 4), (self.definition, 1), (self.wrong, 2), (self.after, 10),
-                      (self.in_sql, 3)]
+                      (self.in_sql, 3), (self.lock, 2)]
 
     def begin(self):
         """Begins a sequence. One that has programs does not turn autocommit off: a program that comes to no table starts no transaction
@@ -46,6 +46,8 @@ class Writer:
         if self.chains and not self.is_mariadb:
             self.unwanted.append(self.temporary)
         self.with_cursor = {}
+        # Servers give up what a session has left a moment after its end.
+        self.locks = [f"lock {self.random.randint(0, 1 << 30)}" for _ in range(2)]
 
     def of(self, *choices):
         if self.has_programs:
@@ -167,6 +169,12 @@ class Writer:
         return self.of("PREPARE p FROM 'UPDATE a SET n = n + ? WHERE id > ?'", "SET @p = 1, @q = 2", "EXECUTE p USING @p, @q", "DEALLOCATE PREPARE p",
                        "PREPARE q FROM 'SELECT id, k FROM a ORDER BY id'", "EXECUTE q", "PREPARE r FROM 'INSERT INTO a (k, v) VALUES (?, NULL)'", "EXECUTE r USING @p",
                        *self.on_mariadb("EXECUTE IMMEDIATE 'DELETE FROM b WHERE x = 3'"), "PREPARE p FROM 'SELEC'")
+
+    def lock(self):
+        one, other = self.of(*self.locks), self.of(*self.locks)
+        return self.of(f"SELECT GET_LOCK('{one}', 0)", f"SELECT GET_LOCK('{one}', 0) = 1, RELEASE_LOCK('{other}')", f"SELECT IS_FREE_LOCK('{one}'), IS_USED_LOCK('{other}') IS NULL",
+                       f"DO RELEASE_LOCK('{one}')", "SELECT RELEASE_ALL_LOCKS()", f"SET @n = GET_LOCK(CONCAT('{one}', 'é'), 0.2), @r = IS_FREE_LOCK('{other}')",
+                       f"UPDATE a SET n = GET_LOCK('{one}', 0) WHERE id = {self.small()}", "SELECT GET_LOCK(1)", "SELECT IS_USED_LOCK(NULL)", f"SELECT GET_LOCK('{one}', NULL)")
 
     def one(self, *but):
         kinds = [kind for kind in self.kinds if kind[0] not in (*but, *self.unwanted)]

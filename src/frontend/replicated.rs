@@ -47,6 +47,8 @@ pub(super) struct Known {
     class: Class,
     /// Which of these kinds it may be of.
     kinds: SyncWait,
+    /// Whether it may call lock functions.
+    may_lock: bool,
 }
 
 impl Known {
@@ -54,6 +56,7 @@ impl Known {
     const NOTHING: Self = Self {
         class: Class::Write,
         kinds: SyncWait::ALL,
+        may_lock: false,
     };
 }
 
@@ -237,6 +240,7 @@ impl Replicated {
         Known {
             class,
             kinds: SyncWait::of(text, self.dialect),
+            may_lock: sql::names_locks(text),
         }
     }
 
@@ -374,7 +378,10 @@ impl Replicated {
             session.discard(source).await?;
             return Ok(refusal);
         }
-        if let Some(answer) = self.with_locks(session, known, source).await? {
+        // In a box, as it is rare and its future large.
+        if known.may_lock
+            && let Some(answer) = Box::pin(self.with_locks(session, known, source)).await?
+        {
             return Ok(answer);
         }
         if let Source::Text(text) = source

@@ -93,7 +93,8 @@ pub(super) async fn serve(client: impl Socket + 'static, origin: Origin, fronten
         }
     };
     let mut session = Session::new(client, origin, server);
-    if let Err(error) = session.run(&frontend, &config).await {
+    // In a box, since the futures in it are too deep for the compiler otherwise.
+    if let Err(error) = Box::pin(session.run(&frontend, &config)).await {
         session.end(error).await;
     }
     session.client.close();

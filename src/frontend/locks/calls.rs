@@ -1,16 +1,18 @@
 //! Statements that call lock functions.
 
-use std::{mem, ops::Range, time::Duration};
+use std::{fmt, mem, ops::Range, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
+use super::Held;
 use crate::{
-    backend::{ConnectionError, MAX_NAME, NamedLock, Row},
+    backend::{MAX_NAME, NamedLock, Row},
     frontend::{
         answer::Answer,
         replicated::{Known, Replicated},
         session::{Session, SessionError, Speaker},
+        shared::Shared,
         statement::{self, Source},
     },
     protocol::{capability::Capabilities, errno, error, execution::Execution},
@@ -22,6 +24,9 @@ use crate::{
 
 /// Longer than anybody waits.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How long a lock may take that nobody has.
+const GRACE: Duration = Duration::from_secs(2);
 
 const IN_PREPARED_TEXT: &str = "lock functions cannot be used in PREPARE and EXECUTE IMMEDIATE, since the cluster has to \
     know the lock first; call them in a statement, or have the driver prepare it";
@@ -90,9 +95,7 @@ impl Replicated {
                     let answer = self.locking_text(session, known, text, &calls).await?;
                     Ok(Some(answer))
                 }
-                None if names_locks(text) && prepares(text, self.dialect) => {
-                    refused(IN_PREPARED_TEXT)
-                }
+                None if prepares(text, self.dialect) => refused(IN_PREPARED_TEXT),
                 None => Ok(None),
             },
             Source::Command(command) => {
@@ -127,12 +130,13 @@ impl Replicated {
         text: &[u8],
         calls: &[LockCall],
     ) -> Result<Answer, SessionError> {
-        let numbers = match self.numbers_for(session, text, calls, &[]).await? {
-            Ok(numbers) => numbers,
-            Err(answer) => return Ok(answer),
+        let answer = match self.numbers_for(session, text, calls, &[]).await? {
+            Ok(numbers) => {
+                let text = put_numbers(text, &numbers, self.dialect);
+                self.run(session, known, Source::Text(&text)).await?
+            }
+            Err(answer) => answer,
         };
-        let text = put_numbers(text, &numbers, self.dialect);
-        let answer = self.run(session, known, Source::Text(&text)).await?;
         self.give_up_lost(session.connection_id).await;
         Ok(answer)
     }
@@ -153,22 +157,23 @@ impl Replicated {
         locking.types.clone_from(&execution.types);
         let parameters = &execution.parameters;
         let Locking { text, calls, .. } = locking;
-        let numbers = match self.numbers_for(session, text, calls, parameters).await? {
-            Ok(numbers) => numbers,
-            Err(answer) => return Ok(answer),
-        };
-        let answer = if numbers.is_empty() {
-            self.run(session, known, Source::Command(command)).await?
-        } else {
-            let text = put_numbers(text, &numbers, self.dialect);
-            let id = match session.prepare_own(&text).await? {
-                Ok(id) => id,
-                Err(answer) => return Ok(answer),
-            };
-            let other = execution.of_statement(command, id);
-            let answer = self.run(session, known, Source::Command(&other)).await?;
-            session.close_own(id).await?;
-            answer
+        let answer = match self.numbers_for(session, text, calls, parameters).await? {
+            Ok(numbers) if numbers.is_empty() => {
+                self.run(session, known, Source::Command(command)).await?
+            }
+            Ok(numbers) => {
+                let text = put_numbers(text, &numbers, self.dialect);
+                match session.prepare_own(&text).await? {
+                    Ok(id) => {
+                        let other = execution.of_statement(command, id);
+                        let answer = self.run(session, known, Source::Command(&other)).await?;
+                        session.close_own(id).await?;
+                        answer
+                    }
+                    Err(answer) => answer,
+                }
+            }
+            Err(answer) => answer,
         };
         self.give_up_lost(session.connection_id).await;
         Ok(answer)
@@ -191,36 +196,48 @@ impl Replicated {
         if evaluated.is_empty() {
             return Ok(Ok(Vec::new()));
         }
-        if let Some(refusal) = self.transactions.level(session).await? {
-            return Ok(Err(refusal));
-        }
         let mut numbers = Vec::new();
-        for Evaluated {
-            call,
-            name,
-            timeout,
-        } in evaluated
-        {
-            let number = if call.function == LockFunction::Get {
-                match self.get_lock(session, name, timeout).await? {
-                    Ok(has_it) => (!has_it).then_some(0),
-                    Err(answer) => return Ok(Err(answer)),
-                }
-            } else {
-                let shared = &self.transactions.shared;
-                let (node, _) = shared.replicator.log.identity();
-                let holder = match shared.locks.elsewhere(&name, node).await {
-                    Ok(holder) => holder,
-                    Err(error) => return Ok(Err(unknown(&error))),
-                };
-                holder.map(|holder| match call.function {
-                    LockFunction::IsUsed => holder,
-                    _ => 0,
-                })
-            };
-            numbers.extend(number.map(|number| (call.place.clone(), number)));
+        for evaluated in evaluated {
+            let place = evaluated.call.place.clone();
+            match self.number_for(session, evaluated).await? {
+                Ok(number) => numbers.extend(number.map(|number| (place, number))),
+                Err(answer) => return Ok(Err(answer)),
+            }
         }
         Ok(Ok(numbers))
+    }
+
+    /// Takes a lock, or finds out who has it; gives what is to stand in place of the call if its server does not know, or
+    /// the answer if the statement must not run.
+    async fn number_for(
+        &mut self,
+        session: &mut Session,
+        evaluated: Evaluated<'_>,
+    ) -> Result<Result<Option<u32>, Answer>, SessionError> {
+        if self.locks.iter().any(|held| held.name == evaluated.name) {
+            return Ok(Ok(None));
+        }
+        let shared = self.transactions.shared.clone();
+        let function = evaluated.call.function;
+        let asked = tokio::select! {
+            asked = ask(&shared, evaluated, session.connection_id) => asked,
+            () = self.transactions.doomed() => {
+                self.transactions.roll_back(session).await?;
+                return Ok(Err(Answer::deadlock()));
+            }
+            error = gone(session) => return Err(error),
+        };
+        Ok(match asked {
+            Ok(Asked::Held(held)) => {
+                self.locks.push(held);
+                Ok(None)
+            }
+            Ok(Asked::TimedOut) => Ok(Some(0)),
+            Ok(Asked::Elsewhere(holder)) if function == LockFunction::IsUsed => Ok(Some(holder)),
+            Ok(Asked::Elsewhere(_)) => Ok(Some(0)),
+            Ok(Asked::NotElsewhere) => Ok(None),
+            Err(error) => Err(error),
+        })
     }
 
     /// Has the server evaluate the arguments of the calls. Calls that it refuses or answers with NULL are not among them.
@@ -296,43 +313,6 @@ impl Replicated {
         Ok(Ok(evaluated.collect()))
     }
 
-    /// Takes a lock, or waits in vain for so many seconds; gives whether the session has it, or the answer if its
-    /// statement must not run.
-    async fn get_lock(
-        &mut self,
-        session: &mut Session,
-        name: String,
-        timeout: f64,
-    ) -> Result<Result<bool, Answer>, SessionError> {
-        if self.locks.iter().any(|held| held.name == name) {
-            return Ok(Ok(true));
-        }
-        let patience = Duration::try_from_secs_f64(timeout).unwrap_or(FOREVER);
-        let deadline = Instant::now() + patience.min(FOREVER);
-        let shared = self.transactions.shared.clone();
-        let lock = NamedLock {
-            name,
-            holder: shared.next_id(),
-            connection: session.connection_id,
-        };
-        let acquired = tokio::select! {
-            acquired = shared.locks.acquire(lock, deadline) => acquired,
-            () = self.transactions.doomed() => {
-                self.transactions.roll_back(session).await?;
-                return Ok(Err(Answer::deadlock()));
-            }
-            error = gone(session) => return Err(error),
-        };
-        Ok(match acquired {
-            Ok(held) => {
-                let has_it = held.is_some();
-                self.locks.extend(held);
-                Ok(has_it)
-            }
-            Err(error) => Err(unknown(&error)),
-        })
-    }
-
     /// Gives up the locks that the session does not have any more on its server.
     pub(in crate::frontend) async fn give_up_lost(&mut self, connection: u32) {
         if self.locks.is_empty() {
@@ -356,6 +336,53 @@ impl Replicated {
     }
 }
 
+/// What has come of a call.
+enum Asked {
+    Held(Held),
+    TimedOut,
+    /// A session of another node has the lock.
+    Elsewhere(u32),
+    NotElsewhere,
+}
+
+/// Takes a lock for a session, or asks who has it.
+async fn ask(shared: &Shared, evaluated: Evaluated<'_>, connection: u32) -> Result<Asked, Answer> {
+    let Evaluated {
+        call,
+        name,
+        timeout,
+    } = evaluated;
+    let Shared {
+        locks, replicator, ..
+    } = shared;
+    let patience = Duration::try_from_secs_f64(timeout).unwrap_or(FOREVER);
+    let now = Instant::now();
+    let deadline = now + patience.min(FOREVER);
+    // What the cluster needs itself is not part of the wait.
+    let end = deadline.max(now + GRACE);
+    // While somebody defines something it takes as long as that does.
+    let level = timeout_at(end, locks.level(replicator)).await;
+    if let Ok(Err(error)) = level {
+        return Err(unknown(&error));
+    }
+    if call.function != LockFunction::Get {
+        let (node, _) = replicator.log.identity();
+        let holder = locks.elsewhere(&name, node).await;
+        let holder = holder.map_err(|error| unknown(&error))?;
+        return Ok(holder.map_or(Asked::NotElsewhere, Asked::Elsewhere));
+    }
+    let lock = NamedLock {
+        name,
+        holder: shared.next_id(),
+        connection,
+    };
+    match timeout_at(end, locks.acquire(lock, deadline)).await {
+        Ok(Ok(Some(held))) => Ok(Asked::Held(held)),
+        Ok(Ok(None)) | Err(_) => Ok(Asked::TimedOut),
+        Ok(Err(error)) => Err(unknown(&error)),
+    }
+}
+
 /// Waits until the session has lost its client or its server, while the client waits for an answer.
 async fn gone(session: &mut Session) -> SessionError {
     match session.speaker().await {
@@ -367,7 +394,7 @@ async fn gone(session: &mut Session) -> SessionError {
 }
 
 /// The answer where the node does not know who has a lock.
-fn unknown(error: &ConnectionError) -> Answer {
+fn unknown(error: &impl fmt::Display) -> Answer {
     let reason = format!("the cluster's locks cannot be used: {error}");
     Answer::refusal(errno::UNKNOWN_COMMAND, reason)
 }

@@ -32,7 +32,7 @@ const SHORTEST: Duration = Duration::from_millis(5);
 /// Between two looks otherwise.
 const LONG: Duration = Duration::from_secs(1);
 
-/// A node without a majority for so long ends the sessions that have locks: the others will give these to others.
+/// A node that was without a majority, or stood still, for so long ends the sessions that have locks: the others will give these to others.
 const ALONE: Duration = Duration::from_secs(5);
 
 /// The locks of a node that was not heard of for so long are given up. By then it has ended their sessions.
@@ -104,6 +104,7 @@ async fn look_at_locks(locks: &Locks, replicator: &Replicator) -> Infallible {
     let mut watch = Watch::new(replicator.log.identity());
     let mut progress = replicator.progress();
     loop {
+        let paused = Instant::now();
         if locks.is_waited_for() {
             sleep(SHORTEST).await;
             // It does not end before the node does.
@@ -111,6 +112,7 @@ async fn look_at_locks(locks: &Locks, replicator: &Replicator) -> Infallible {
         } else {
             let _ = timeout(LONG, locks.look.notified()).await;
         }
+        let stood_still = paused.elapsed() >= ALONE;
         let known = locks.own().clone();
         let table = match locks.table.all().await {
             Ok(table) => table,
@@ -124,7 +126,7 @@ async fn look_at_locks(locks: &Locks, replicator: &Replicator) -> Infallible {
         let now = Instant::now();
         watch.heard(view.reports.into_keys(), replicator.log.has_majority(), now);
         let own = locks.own().keys().copied().collect();
-        for cure in watch.look(&known, &own, &table, now) {
+        for cure in watch.look(&known, &own, &table, stood_still, now) {
             cure.run(locks, replicator).await;
         }
         end_left(locks).await;
@@ -217,16 +219,17 @@ impl Watch {
     }
 
     /// What is to be done about a `table` that was read after the locks of this node's sessions were `known`, and before
-    /// those of `own` were there.
+    /// those of `own` were there, by a process that had perhaps not run for long.
     fn look(
         &mut self,
         known: &HashMap<TransactionId, Own>,
         own: &HashSet<TransactionId>,
         table: &[NamedLock],
+        stood_still: bool,
         now: Instant,
     ) -> Vec<Cure> {
         let mut cures = Vec::new();
-        let is_alone = self.alone_since.is_some_and(|since| now - since >= ALONE);
+        let is_alone = stood_still || self.alone_since.is_some_and(|since| now - since >= ALONE);
         let rows: HashSet<_> = table.iter().map(|lock| lock.holder).collect();
         for (holder, Own { lock, state }) in known {
             let is_held = *state == State::Held && own.contains(holder);
@@ -292,8 +295,12 @@ mod tests {
         let own = [1, 2, 3, 5, 6].map(|number| lock(1, number).holder).into();
         let table = [1, 4, 5, 6, 7].map(|number| lock(1, number));
         watch.heard([].into_iter(), true, now);
-        let cures = watch.look(&known, &own, &table, now);
+        let cures = watch.look(&known, &own, &table, false, now);
         assert_eq!(cures, [Cure::End(lock(1, 2)), Cure::Delete(lock(1, 7))]);
+        let mut cures = watch.look(&known, &own, &table, true, now);
+        cures.sort_by_key(|cure| format!("{cure:?}"));
+        let ends = [Cure::End(lock(1, 1)), Cure::End(lock(1, 2))];
+        assert_eq!(cures[1..], ends);
     }
 
     #[test]
@@ -307,7 +314,7 @@ mod tests {
             let heard = heard.iter().map(|node| NodeId::from(*node));
             watch.heard(heard, has_majority, at(seconds));
             let own = known.keys().copied().collect();
-            watch.look(known, &own, &table, at(seconds))
+            watch.look(known, &own, &table, false, at(seconds))
         };
         assert_eq!(look(&[2], true, &nobody, 0), []);
         assert_eq!(look(&[3], true, &nobody, 9), []);

@@ -24,7 +24,9 @@ use tracing::debug;
 use crate::{
     backend::{ConnectionError, NamedLock, NamedLocks},
     config::Server,
+    consensus::ProposeError,
     id::{NodeId, TransactionId},
+    replicator::{Replicator, Stale},
 };
 
 /// What a server says where a row with this key is: `ER_DUP_ENTRY`.
@@ -111,6 +113,17 @@ impl Locks {
             Ok(None)
         } else {
             taken.map(|()| None)
+        }
+    }
+
+    /// Waits until the server has all that was committed anywhere before this call, however long that takes.
+    async fn level(&self, replicator: &Replicator) -> Result<(), ProposeError> {
+        loop {
+            match replicator.level().await {
+                Ok(()) => return Ok(()),
+                Err(Stale::Behind) => {}
+                Err(Stale::NoMajority(error)) => return Err(error),
+            }
         }
     }
 
