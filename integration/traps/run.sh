@@ -15,6 +15,17 @@ without_binlog() {
   [[ $said == *"put log_bin=binlog into its configuration"* ]] || fail "a server without a binlog: $said"
 }
 
+# A server that ends what is idle keeps its node all the same.
+impatient() {
+  local client=(mariadb -h127.0.0.1 -P$((port + 1)) -uroot -e)
+  start_sandbox $port --nodes 1 --server "$1 --wait-timeout=1" >/dev/null
+  "${client[@]}" "CREATE DATABASE impatient; CREATE TABLE impatient.t (id INT PRIMARY KEY); INSERT INTO impatient.t VALUES (1); DO GET_LOCK('l', 0)"
+  sleep 3
+  "${client[@]}" "INSERT INTO impatient.t VALUES (2); DO GET_LOCK('l', 0); CREATE TABLE impatient.u (id INT); DROP DATABASE impatient"
+  ! grep "starts over" "$BOX/node1/trireme.log" || fail "the node has lost idle connections to its server"
+  stop_sandbox
+}
+
 # Trap 11: the cluster's first node says what its servers are; another kind is refused before it has anything.
 mixed() {
   local name=$1 server=$2 said pid
@@ -33,6 +44,7 @@ promise() {
   local name=$1 server=$2 gtid=$3 other_name=$4 other_server=$5
   say "$name: starting three servers and nodes"
   without_binlog "$server"
+  impatient "$server"
   start_sandbox $port --nodes 3 --server "$server --binlog-format=MIXED --binlog-row-image=MINIMAL $gtid" >/dev/null
   drive $port settings MIXED MINIMAL
   drive $port set_up

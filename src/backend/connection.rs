@@ -30,6 +30,9 @@ use crate::{
 
 const NULL: u8 = 0xfb;
 
+/// Servers end what is idle for 8 hours, or for how long their administrator has said. A year is the most they take.
+const STAY: &str = "SET SESSION wait_timeout = 31536000";
+
 /// The longest packet that is read, in bytes: servers make none above 1 GiB and their overhead.
 const MAX_PACKET: usize = (1 << 30) + (1 << 20);
 
@@ -105,11 +108,13 @@ impl Connection {
         loop {
             let packet = connection.receive().await?;
             match login.step(&packet)? {
-                Step::Done => return Ok(connection),
+                Step::Done => break,
                 Step::Wait => {}
                 Step::Answer(answer) => connection.send(&answer).await?,
             }
         }
+        connection.query(STAY).await?;
+        Ok(connection)
     }
 
     /// What the server calls this connection.
@@ -229,7 +234,11 @@ impl Connection {
             self.socket.read_exact(&mut header).await?;
             let header = Header::decode(header);
             if header.sequence != self.sequence {
-                return Err(ConnectionError::Malformed("a sequence number"));
+                return Err(match header.sequence {
+                    // What nobody has asked for: MySQL says goodbye to who was idle for long.
+                    0 => io::Error::from(io::ErrorKind::ConnectionAborted).into(),
+                    _ => ConnectionError::Malformed("a sequence number"),
+                });
             }
             self.sequence = self.sequence.wrapping_add(1);
             let end = payload.len() + header.length as usize;

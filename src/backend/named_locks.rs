@@ -1,7 +1,7 @@
 //! The locks with names that clients of the cluster have: a row each of `trireme_private.named_lock`, which is the same
 //! on all servers.
 
-use super::{ConnectionError, Row, pool::Pool};
+use super::{ConnectionError, Row, literal, pool::Pool};
 use crate::{config::Server, id::TransactionId};
 
 /// The longest name that servers take, in characters.
@@ -56,12 +56,8 @@ impl NamedLocks {
         }
         let columns: Vec<_> = names
             .iter()
-            .map(|name| {
-                format!(
-                    "COALESCE(IS_USED_LOCK({}) = {connection}, 0)",
-                    literal(name)
-                )
-            })
+            .map(|name| literal(name))
+            .map(|name| format!("COALESCE(IS_USED_LOCK({name}) = {connection}, 0)"))
             .collect();
         let query = format!("SELECT {}", columns.join(", "));
         let rows = self.pool.query(&query).await?;
@@ -98,10 +94,4 @@ impl NamedLock {
             "DELETE FROM trireme_private.named_lock WHERE name = {name} AND holder = '{holder}'"
         )
     }
-}
-
-/// A name as an expression, whatever the connection's character set is.
-fn literal(name: &str) -> String {
-    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("CONVERT(x'{hex}' USING utf8mb4)")
 }

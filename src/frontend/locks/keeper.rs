@@ -75,15 +75,15 @@ impl Frontend {
         server: &Server,
         statement: &str,
     ) -> Result<(), ConnectionError> {
-        let mut connection = match idle.take() {
-            Some(connection) => connection,
-            None => self.client_of_its_own(server).await?,
-        };
-        let done = connection.query(statement).await;
-        if matches!(done, Ok(_) | Err(ConnectionError::Server { .. })) {
-            *idle = Some(connection);
+        if let Some(connection) = idle.take() {
+            match write_on(connection, idle, statement).await {
+                // The server ends what is idle for long.
+                Err(ConnectionError::Io(_)) => {}
+                done => return done,
+            }
         }
-        done.map(|_| ())
+        let connection = self.client_of_its_own(server).await?;
+        write_on(connection, idle, statement).await
     }
 
     /// Begins a session of the node with itself, which is none of the clients' and does not end with theirs.
@@ -97,6 +97,19 @@ impl Frontend {
         tokio::spawn(session.instrument(span));
         Connection::over(near, server).await
     }
+}
+
+/// Runs a statement, after which the connection is idle if it is of use yet. A statement may run twice.
+async fn write_on(
+    mut connection: Connection,
+    idle: &mut Option<Connection>,
+    statement: &str,
+) -> Result<(), ConnectionError> {
+    let done = connection.query(statement).await;
+    if matches!(done, Ok(_) | Err(ConnectionError::Server { .. })) {
+        *idle = Some(connection);
+    }
+    done.map(|_| ())
 }
 
 /// Looks at the table, and sees to what is wrong with it.
