@@ -11,7 +11,7 @@ PROMISES=("$ROOT"/integration/*/run.sh)
 for port in "${!PROMISES[@]}"; do
   [ "${PROMISES[$port]}" != "$ROOT/integration/$(basename "$(dirname "$0")")/run.sh" ] || break
 done
-port=$((20000 + 400 * port))
+port=$((18000 + 400 * port))
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/trireme.XXXXXX")
 BOX=$SCRATCH/box
 # Debian has its servers there, and not everybody's PATH does.

@@ -193,6 +193,8 @@ def prepared():
 
 def refused():
     """What cannot hold across the cluster is refused."""
+    two = node(2, autocommit=True)
+    taken_within(two, "hidden", 0)
     define("CREATE DATABASE IF NOT EXISTS locks",
            "CREATE OR REPLACE PROCEDURE locks.hidden() DO GET_LOCK('hidden', 1)" if "MariaDB" in ask(server(1), "VERSION()")[0]
            else "CREATE PROCEDURE locks.hidden() DO GET_LOCK('hidden', 1)",
@@ -201,7 +203,9 @@ def refused():
         for statement in ("CALL locks.hidden()", "SELECT locks.hides()", "PREPARE p FROM 'SELECT GET_LOCK(''a'', 1)'",
                           "SELECT GET_LOCK(schema_name, 1) FROM information_schema.schemata"):
             expect(statement, error_of(connection, statement), 1235)
-        expect("the session goes on", ask(connection, "IS_FREE_LOCK('hidden')"), (1,))
+        expect("the session goes on", ask(connection, "IS_FREE_LOCK('hidden')"), (0,))
+        ((body,),) = run(connection, "SELECT routine_definition FROM information_schema.routines WHERE routine_name = 'hidden'")
+        expect("the procedure", body, "DO GET_LOCK('hidden', 1)")
 
 
 def migration():

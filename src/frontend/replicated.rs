@@ -240,7 +240,7 @@ impl Replicated {
         Known {
             class,
             kinds: SyncWait::of(text, self.dialect),
-            may_lock: sql::names_locks(text),
+            may_lock: class.evaluates() && sql::names_locks(text),
         }
     }
 
@@ -300,11 +300,7 @@ impl Replicated {
     ) -> Result<Option<Answer>, SessionError> {
         let defined = self.transactions.defined();
         let unreplicated = &defined.unreplicated;
-        let uses_rows = matches!(
-            class,
-            Class::Read | Class::Write | Class::Program | Class::Expressions | Class::Session
-        );
-        if !uses_rows || unreplicated.is_empty() {
+        if !class.evaluates() || unreplicated.is_empty() {
             return Ok(None);
         }
         let changed = sql::changed(text, self.dialect);
@@ -328,7 +324,7 @@ impl Replicated {
         known: Known,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
-        let Known { class, kinds, .. } = known;
+        let class = known.class;
         self.reads_only &= session.has(Status::IN_TRANSACTION);
         if let Source::Text(text) = source
             && let Some(aftermath) = &mut self.aftermath
@@ -348,35 +344,9 @@ impl Replicated {
             _ => None,
         };
         let source = completed.as_deref().map_or(source, Source::Text);
-        if self.transactions.is_doomed() {
-            self.yield_to_applier(session).await?;
-        }
-        if std::mem::take(&mut self.has_lost) && !matches!(class, Class::Rollback(_)) {
+        if let Some(answer) = self.hindrance(session, known, source).await? {
             session.discard(source).await?;
-            return Ok(Answer::deadlock());
-        }
-        if let Some(refusal) = self.transactions.without_majority(class) {
-            session.discard(source).await?;
-            return Ok(refusal);
-        }
-        if let Source::Text(text) = source
-            && let Some(refusal) = self.unreplicable(session, class, text).await?
-        {
-            return Ok(refusal);
-        }
-        if self.transactions.is_open() && commits_implicitly(class) {
-            let answer = self.transactions.commit(session).await?;
-            if answer.is_error() {
-                session.discard(source).await?;
-                return Ok(answer);
-            }
-        }
-        if self.settings.sync_wait.meets(kinds)
-            && !self.in_transaction(session)
-            && let Some(refusal) = self.transactions.level(session).await?
-        {
-            session.discard(source).await?;
-            return Ok(refusal);
+            return Ok(answer);
         }
         // In a box, as it is rare and its future large.
         if known.may_lock
@@ -394,6 +364,43 @@ impl Replicated {
             return self.answer(session, known, question, text).await;
         }
         self.run(session, known, source).await
+    }
+
+    /// Sees to what has to be over before a statement; the answer to it, if it must not run.
+    async fn hindrance(
+        &mut self,
+        session: &mut Session,
+        Known { class, kinds, .. }: Known,
+        source: Source<'_>,
+    ) -> Result<Option<Answer>, SessionError> {
+        if self.transactions.is_doomed() {
+            self.yield_to_applier(session).await?;
+        }
+        if std::mem::take(&mut self.has_lost) && !matches!(class, Class::Rollback(_)) {
+            let answer = Answer::deadlock();
+            if matches!(class, Class::Commit(_)) {
+                self.transactions.count(true, &answer);
+            }
+            return Ok(Some(answer));
+        }
+        if let Some(refusal) = self.transactions.without_majority(class) {
+            return Ok(Some(refusal));
+        }
+        if let Source::Text(text) = source
+            && let Some(refusal) = self.unreplicable(session, class, text).await?
+        {
+            return Ok(Some(refusal));
+        }
+        if self.transactions.is_open() && class.commits_implicitly() {
+            let answer = self.transactions.commit(session).await?;
+            if answer.is_error() {
+                return Ok(Some(answer));
+            }
+        }
+        if self.settings.sync_wait.meets(kinds) && !self.in_transaction(session) {
+            return self.transactions.level(session).await;
+        }
+        Ok(None)
     }
 
     /// Answers a statement that asks for what only the node knows.
@@ -478,12 +485,4 @@ impl Replicated {
             _ => self.transactions.run(session, source, 0).await,
         }
     }
-}
-
-/// Whether a statement commits the open transaction before it does what it is for.
-fn commits_implicitly(class: Class) -> bool {
-    matches!(
-        class,
-        Class::Begin { .. } | Class::Definition | Class::Administration
-    )
 }

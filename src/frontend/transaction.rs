@@ -255,7 +255,7 @@ impl Transactions {
     }
 
     /// Counts the commit of a transaction by its answer, if it wrote.
-    fn count(&self, wrote: bool, answer: &Answer) {
+    pub(super) fn count(&self, wrote: bool, answer: &Answer) {
         let outcome = match answer.error_number() {
             None => CommitOutcome::Committed,
             Some(number) if number == errno::DEADLOCK.number => CommitOutcome::Conflict,

@@ -73,12 +73,8 @@ impl Replicator {
     /// # Errors
     /// There is no majority that says how much that is, or the server is too far behind.
     pub async fn level(&self) -> Result<(), Stale> {
-        let index = loop {
-            match self.level.rounds.join(|| self.log.read_index()).await {
-                Some(index) => break index,
-                None => self.majority()?,
-            }
-        };
+        let index = self.level.rounds.join(|| self.log.read_index()).await;
+        let index = index.ok_or(ProposeError::NoQuorum)?;
         let mut reached = self.level.follow();
         let has_reached = reached.wait_for(|reached| *reached >= index);
         match timeout(LIMIT, has_reached).await {

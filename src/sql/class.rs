@@ -101,6 +101,22 @@ const ADMINISTRATION: [&str; 14] = [
 const MAINTENANCE: [&str; 3] = ["OPTIMIZE", "REPAIR", "ANALYZE"];
 
 impl Class {
+    /// Whether a statement evaluates the expressions in its text, rather than define something by them.
+    pub fn evaluates(self) -> bool {
+        matches!(
+            self,
+            Self::Read | Self::Write | Self::Program | Self::Expressions | Self::Session
+        )
+    }
+
+    /// Whether a statement commits the open transaction before it does what it is for.
+    pub fn commits_implicitly(self) -> bool {
+        matches!(
+            self,
+            Self::Begin { .. } | Self::Definition | Self::Administration
+        )
+    }
+
     pub(super) const BEGIN: Self = Self::Begin {
         access: None,
         snapshot: false,

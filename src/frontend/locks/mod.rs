@@ -116,13 +116,14 @@ impl Locks {
         }
     }
 
-    /// Waits until the server has all that was committed anywhere before this call, however long that takes.
+    /// Waits until the server has all that was committed anywhere before this call, however long that takes while there is
+    /// a majority.
     async fn level(&self, replicator: &Replicator) -> Result<(), ProposeError> {
         loop {
             match replicator.level().await {
                 Ok(()) => return Ok(()),
                 Err(Stale::Behind) => {}
-                Err(Stale::NoMajority(error)) => return Err(error),
+                Err(Stale::NoMajority(_)) => replicator.majority()?,
             }
         }
     }
