@@ -11,15 +11,11 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{
-    Connection, ConnectionError, Row,
-    bookmark::{self, hex},
-    end_of_binlog,
-};
+use super::{Connection, ConnectionError, Row, bookmark, end_of_binlog};
 use crate::{
     binlog::{Direct, Event, Kind, Place, Query, TableMap, Xid},
     id::NodeId,
-    sql::{Class, Dialect},
+    sql::{Class, Dialect, hex},
 };
 
 /// How much of a statement is shown, in characters.

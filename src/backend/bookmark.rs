@@ -2,7 +2,7 @@
 //! sees what was committed while it did not run.
 
 use super::{BackdoorCommit, Connection, ConnectionError};
-use crate::{binlog::Place, id::NodeId};
+use crate::{binlog::Place, id::NodeId, sql::hex};
 
 /// Beyond this no reader can begin. What makes a file so long is its last group.
 const FAR: u64 = u32::MAX as u64;
@@ -78,11 +78,6 @@ fn go_on(place: Place, files: &[Place], end: Place) -> (Place, Option<BackdoorCo
         Some(_) => (place, None),
         None => (start_of(0), Some(unreadable(place))),
     }
-}
-
-/// Text as a hexadecimal literal has it.
-pub(super) fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

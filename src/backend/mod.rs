@@ -39,6 +39,7 @@ pub use dump::{AtTheEnd, Dump, Sent, end_of_binlog};
 pub use functions::Functions;
 pub use named_locks::{MAX_NAME, NamedLock, NamedLocks};
 pub use note::{Effect, Note, NoteError};
+pub use pool::Pool;
 pub use prepare::{PrepareError, prepare};
 pub use run::ServerRun;
 pub(crate) use schema::literal;

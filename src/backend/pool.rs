@@ -7,7 +7,7 @@ use crate::config::Server;
 
 /// Connections which nobody uses and which are in no state of their own.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub struct Pool {
     server: Server,
     idle: Mutex<Vec<Connection>>,
 }
@@ -16,28 +16,39 @@ impl Pool {
     /// More than these are not kept.
     const MAX_IDLE: usize = 8;
 
-    pub(super) fn new(server: Server) -> Self {
+    pub fn new(server: Server) -> Self {
         Self {
             server,
             idle: Mutex::default(),
         }
     }
 
-    /// Runs a statement that changes no data, and gives the rows of its result. It may run twice.
+    /// Runs a statement that may run twice, and gives the rows of its result.
     ///
     /// # Errors
     /// The server cannot be reached, or refuses the statement.
     pub(super) async fn query(&self, sql: &str) -> Result<Vec<Row>, ConnectionError> {
+        self.query_by(sql, || Connection::open(&self.server)).await
+    }
+
+    /// As [`query`](Self::query); where no connection is at hand this opens one.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn query_by<F: Future<Output = Result<Connection, ConnectionError>>>(
+        &self,
+        sql: &str,
+        open: impl FnOnce() -> F,
+    ) -> Result<Vec<Row>, ConnectionError> {
         let idle = self.idle().pop();
         if let Some(connection) = idle {
             match self.query_on(connection, sql).await {
-                // It died of old age, or with the server's last start.
+                // It was killed, or died with the server's last start.
                 Err(ConnectionError::Io(_)) => {}
                 result => return result,
             }
         }
-        let connection = Connection::open(&self.server).await?;
-        self.query_on(connection, sql).await
+        self.query_on(open().await?, sql).await
     }
 
     async fn query_on(

@@ -9,6 +9,7 @@ use super::{ConnectionError, Row, constraints::Constraints, pool::Pool, weights:
 use crate::{
     binlog::Event,
     config::Server,
+    sql::hex,
     write_set::{
         Cascades, Collation, Draft, Key, KeyColumn, KeyColumns, KeyHash, KeysError, Table,
         TableName, Tables, tables_of,
@@ -219,10 +220,5 @@ impl Drop for Defining<'_> {
 
 /// A string that no setting of the server reads otherwise.
 pub(crate) fn literal(text: &str) -> String {
-    format!("_utf8mb4 X'{}'", hex(text.as_bytes()))
-}
-
-/// Two digits for each byte.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    format!("_utf8mb4 X'{}'", hex(text))
 }

@@ -5,11 +5,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{
-    ConnectionError,
-    schema::{Schemas, hex},
+use super::{ConnectionError, schema::Schemas};
+use crate::{
+    sql::hex,
+    write_set::{Collation, Draft, Text, Weights},
 };
-use crate::write_set::{Collation, Draft, Text, Weights};
 
 /// Values that the server is asked about at once.
 const BATCH: usize = 256;

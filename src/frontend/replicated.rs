@@ -259,11 +259,12 @@ impl Replicated {
         }
         session.send(&packet).await?;
         if let Some(id) = session.prepared_id().await? {
+            let locking = known.may_lock.then(|| Locking::of(text, self.dialect));
             let prepared = Prepared {
                 known,
                 may_repeat: known.class == Class::Write && sql::may_repeat(text, self.dialect),
                 has_long_data: false,
-                locking: Locking::of(text, self.dialect),
+                locking: locking.flatten(),
             };
             self.prepared.insert(id, prepared);
             self.last_prepared = id;

@@ -15,6 +15,7 @@
 //! Source: "COM_STMT_EXECUTE" and "Binary Protocol Value" in the MySQL source documentation.
 
 use super::lenenc;
+use crate::sql::hex;
 
 /// The command, the statement, flags and a number.
 const HEAD: usize = 10;
@@ -160,9 +161,8 @@ fn value(kind: u8, flags: u8, rest: &[u8]) -> Option<(String, &[u8])> {
         0x06 | 0x07 | 0x0a..=0x0c => return None,
         _ => {
             let (bytes, after) = string(rest)?;
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             // Alone, digits of this kind are a number where one is wanted.
-            return Some((format!("CONCAT(x'{hex}')"), after));
+            return Some((format!("CONCAT(X'{}')", hex(bytes)), after));
         }
     };
     let (bytes, after) = rest.split_at_checked(width)?;
@@ -209,14 +209,14 @@ mod tests {
                 &b"\0\x01\xfd\0\x08\0\x02ab\xff\xff\xff\xff\xff\xff\xff\xff"[..],
                 2,
                 false,
-                known(&["CONCAT(x'6162')", "-1"]),
+                known(&["CONCAT(X'6162')", "-1"]),
             ),
             // The types of the last execution.
             (
                 b"\0\0\x01a\x05\0\0\0\0\0\0\0",
                 2,
                 false,
-                known(&["CONCAT(x'61')", "5"]),
+                known(&["CONCAT(X'61')", "5"]),
             ),
             (
                 b"\x01\x01\x06\0\x01\x80\xff",

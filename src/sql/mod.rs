@@ -9,6 +9,7 @@ mod definition;
 mod diagnostics;
 pub mod galera;
 mod lexer;
+mod literal;
 mod locks;
 mod put;
 mod repeat;
@@ -20,6 +21,7 @@ pub use class::{Class, Unsupported};
 pub use definition::defines_account_or_routine;
 pub use diagnostics::Diagnostics;
 pub use lexer::{Dialect, names_one_of, statements};
+pub use literal::hex;
 pub use locks::{
     LockCall, LockFunction, lock_calls, names_locks, parameters_in, prepares, with_parameters,
 };

@@ -17,8 +17,8 @@ use crate::{
     },
     protocol::{capability::Capabilities, errno, error, execution::Execution},
     sql::{
-        Dialect, LockCall, LockFunction, lock_calls, names_locks, parameters_in, prepares,
-        put_numbers, with_parameters,
+        Dialect, LockCall, LockFunction, lock_calls, parameters_in, prepares, put_numbers,
+        with_parameters,
     },
 };
 
@@ -65,9 +65,6 @@ impl Locking {
 }
 
 fn calls(text: &[u8], dialect: Dialect) -> Option<Vec<LockCall>> {
-    if !names_locks(text) {
-        return None;
-    }
     let calls = lock_calls(text, dialect);
     (!calls.is_empty()).then_some(calls)
 }

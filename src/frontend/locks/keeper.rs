@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::{Locks, NamedLock, Own, Request, State};
 use crate::{
-    backend::{Connection, ConnectionError, Kill},
+    backend::{Connection, ConnectionError, Kill, Pool},
     config::Server,
     consensus::ReplicatedLog,
     frontend::{Frontend, origin::Origin, session},
@@ -60,30 +60,14 @@ impl Frontend {
         mut requests: mpsc::Receiver<Request>,
         server: &Server,
     ) -> Infallible {
-        let mut connection = None;
+        let connections = Pool::new(server.clone());
         while let Some((statement, answer)) = requests.recv().await {
-            let done = self.write_lock(&mut connection, server, &statement).await;
+            let open = || self.client_of_its_own(server);
+            let done = connections.query_by(&statement, open).await;
             // Who does not wait any more leaves what has come of it to the next look.
-            let _ = answer.send(done);
+            let _ = answer.send(done.map(|_| ()));
         }
         pending().await
-    }
-
-    async fn write_lock(
-        self: &Arc<Self>,
-        idle: &mut Option<Connection>,
-        server: &Server,
-        statement: &str,
-    ) -> Result<(), ConnectionError> {
-        if let Some(connection) = idle.take() {
-            match write_on(connection, idle, statement).await {
-                // The server ends what is idle for long.
-                Err(ConnectionError::Io(_)) => {}
-                done => return done,
-            }
-        }
-        let connection = self.client_of_its_own(server).await?;
-        write_on(connection, idle, statement).await
     }
 
     /// Begins a session of the node with itself, which is none of the clients' and does not end with theirs.
@@ -97,19 +81,6 @@ impl Frontend {
         tokio::spawn(session.instrument(span));
         Connection::over(near, server).await
     }
-}
-
-/// Runs a statement, after which the connection is idle if it is of use yet. A statement may run twice.
-async fn write_on(
-    mut connection: Connection,
-    idle: &mut Option<Connection>,
-    statement: &str,
-) -> Result<(), ConnectionError> {
-    let done = connection.query(statement).await;
-    if matches!(done, Ok(_) | Err(ConnectionError::Server { .. })) {
-        *idle = Some(connection);
-    }
-    done.map(|_| ())
 }
 
 /// Looks at the table, and sees to what is wrong with it.

@@ -26,14 +26,16 @@ use crate::{
     config::Server,
     consensus::ProposeError,
     id::{NodeId, TransactionId},
+    protocol::errno,
     replicator::{Replicator, Stale},
 };
 
-/// What a server says where a row with this key is: `ER_DUP_ENTRY`.
-const DUPLICATE: u16 = 1062;
-
-/// What is said where somebody has been faster: `ER_LOCK_DEADLOCK`, `ER_LOCK_WAIT_TIMEOUT`.
-const OVERTAKEN: [u16; 2] = [1213, 1205];
+/// What is said where somebody has the lock, or has been faster: `ER_DUP_ENTRY` and those that clients know.
+const TAKEN: [u16; 3] = [
+    1062,
+    errno::DEADLOCK.number,
+    errno::LOCK_WAIT_TIMEOUT.number,
+];
 
 /// A node that has given up a lock leaves it to the others for so long: they need a moment to notice.
 const REST: Duration = Duration::from_millis(20);
@@ -97,22 +99,17 @@ impl Locks {
         let statement = lock.take();
         let state = State::Taking;
         self.own().insert(lock.holder, Own { lock, state });
-        let taken = self.run(statement).await;
-        let is_held = match taken {
+        let error = match self.run(statement).await {
             Ok(()) => {
                 held.set(State::Held);
                 return Ok(Some(held));
             }
-            Err(ConnectionError::Server { number, .. }) => {
-                number == DUPLICATE || OVERTAKEN.contains(&number)
-            }
-            Err(_) => false,
+            Err(error) => error,
         };
         self.own().remove(&held.holder);
-        if is_held {
-            Ok(None)
-        } else {
-            taken.map(|()| None)
+        match error {
+            ConnectionError::Server { number, .. } if TAKEN.contains(&number) => Ok(None),
+            error => Err(error),
         }
     }
 
