@@ -28,7 +28,7 @@ use tokio::{
     sync::watch,
 };
 use trireme::{
-    config::{BackdoorPolicy, Cluster},
+    config::{BackdoorPolicy, Cluster, Isolation},
     consensus::{Delivered, Engine, ReplicatedLog},
     metrics::Metrics,
 };
@@ -43,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let directory = PathBuf::from(arguments.next().context("DIRECTORY is missing")?);
     let address = arguments.next().context("ADDRESS is missing")?;
     let settings = Cluster {
+        isolation: Isolation::Server,
         backdoor_commits: BackdoorPolicy::Fatal,
         auto_increment_by_node: true,
         name: "log".to_owned(),

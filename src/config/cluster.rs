@@ -37,6 +37,7 @@ pub struct Cluster {
     pub log_retention: u64,
     /// Whether clients may read, from what may be stale, while there is no majority.
     pub reads_without_majority: bool,
+    pub isolation: Isolation,
     pub backdoor_commits: BackdoorPolicy,
     /// Whether each node's `AUTO_INCREMENT` columns have values of their own.
     pub auto_increment_by_node: bool,
@@ -65,6 +66,17 @@ pub struct AutoIncrement {
     pub offset: usize,
 }
 
+/// What a transaction of several statements must not have missed to commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// What was committed elsewhere while it committed: before, its server's locks see to what it changes.
+    Server,
+    /// Anything in the rows that it changes, since its first statement: snapshot isolation, where the first committer
+    /// wins and no update is lost.
+    Snapshot,
+}
+
 /// What becomes of a node whose server has committed what did not come through it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -88,6 +100,7 @@ impl Cluster {
             directory: Text(directory),
             log_retention_mb,
             reads_without_majority,
+            isolation,
             backdoor_commits,
             auto_increment_by_node,
         } = raw;
@@ -137,6 +150,7 @@ impl Cluster {
             directory: directory.into(),
             log_retention: u64::from(log_retention_mb) << 20,
             reads_without_majority,
+            isolation,
             backdoor_commits,
             auto_increment_by_node,
         })

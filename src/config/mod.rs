@@ -16,7 +16,7 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-pub use cluster::{AutoIncrement, BackdoorPolicy, Cluster, Tls};
+pub use cluster::{AutoIncrement, BackdoorPolicy, Cluster, Isolation, Tls};
 
 use raw::{NOTATION, Raw, RawClient, RawIdentity, RawServer, Text};
 
@@ -310,6 +310,7 @@ mod tests {
             "token",
             "log_retention_mb",
             "reads_without_majority",
+            "isolation",
             "backdoor_commits",
             "auto_increment_by_node",
         ] {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{BackdoorPolicy, Password};
+use super::{BackdoorPolicy, Isolation, Password};
 
 /// What strings may have in them.
 pub(super) const NOTATION: &str =
@@ -93,6 +93,7 @@ pub(super) struct RawCluster {
     pub(super) directory: Text,
     pub(super) log_retention_mb: u32,
     pub(super) reads_without_majority: bool,
+    pub(super) isolation: Isolation,
     pub(super) backdoor_commits: BackdoorPolicy,
     pub(super) auto_increment_by_node: bool,
 }
@@ -118,6 +119,7 @@ impl Default for RawCluster {
             directory: "/var/lib/trireme".into(),
             log_retention_mb: 1024,
             reads_without_majority: false,
+            isolation: Isolation::Server,
             backdoor_commits: BackdoorPolicy::Fatal,
             auto_increment_by_node: true,
         }

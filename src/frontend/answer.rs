@@ -4,9 +4,11 @@ use std::fmt;
 
 use super::channel::Packet;
 use crate::protocol::{
+    capability::Capabilities,
     errno::{self, ErrorCode},
     error::{self, ErrorPacket},
-    packet::{END, ERR},
+    lenenc,
+    packet::{END, ERR, OK},
     response::Status,
 };
 
@@ -91,6 +93,25 @@ impl Answer {
             self.packet.sequence = first;
         }
         self
+    }
+
+    /// How many rows an OK says were affected, and the numbers in its message: how many rows were meant, and how many of
+    /// them were changed, for example. Nothing for other packets.
+    pub(super) fn counts(&self, capabilities: Capabilities) -> Option<(u64, Vec<u64>)> {
+        let [OK, rest @ ..] = &self.packet.payload[..] else {
+            return None;
+        };
+        let (affected, rest) = lenenc::split(rest)?;
+        let (_inserted, rest) = lenenc::split(rest)?;
+        // After the status flags and the number of warnings.
+        let mut message = rest.get(4..)?;
+        if capabilities.has(Capabilities::SESSION_TRACK) {
+            let (length, rest) = lenenc::split(message).unwrap_or_default();
+            message = rest.get(..usize::try_from(length).ok()?)?;
+        }
+        let digits = message.split(|byte| !byte.is_ascii_digit());
+        let numbers = digits.filter_map(|digits| str::from_utf8(digits).ok()?.parse().ok());
+        Some((affected, numbers.collect()))
     }
 
     /// How many warnings the statement has left; an error is one.

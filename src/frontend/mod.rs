@@ -16,6 +16,7 @@ mod rows;
 mod session;
 mod settings;
 mod shared;
+mod snapshot;
 mod statement;
 mod transaction;
 

@@ -25,7 +25,7 @@ use crate::{
         response::Status,
     },
     sql::{
-        self, Access, Class, Diagnostics, Dialect,
+        self, Access, Class, Diagnostics, Dialect, Effect,
         galera::{Assignments, Question, SyncWait},
     },
 };
@@ -44,7 +44,8 @@ const NOTHING: &[u8] = b"DO 0";
 /// What is known of a statement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
-    class: Class,
+    pub(super) class: Class,
+    pub(super) effect: Effect,
     /// Which of these kinds it may be of.
     kinds: SyncWait,
     /// Whether it may call lock functions.
@@ -55,6 +56,7 @@ impl Known {
     /// Of a statement whose text is not known.
     const NOTHING: Self = Self {
         class: Class::Write,
+        effect: Effect::Unknown,
         kinds: SyncWait::ALL,
         may_lock: false,
     };
@@ -239,6 +241,7 @@ impl Replicated {
         }
         Known {
             class,
+            effect: Effect::of(text, self.dialect),
             kinds: SyncWait::of(text, self.dialect),
             may_lock: class.evaluates() && sql::names_locks(text),
         }
@@ -401,6 +404,7 @@ impl Replicated {
         if self.settings.sync_wait.meets(kinds) && !self.in_transaction(session) {
             return self.transactions.level(session).await;
         }
+        self.transactions.see();
         Ok(None)
     }
 
@@ -479,7 +483,7 @@ impl Replicated {
                 self.end(session, class, completion, source).await
             }
             Class::Read | Class::Write | Class::Program if !self.reads_only => {
-                self.data(session, class, source).await
+                self.data(session, known, source).await
             }
             Class::Definition => self.transactions.define(session, source).await,
             Class::Autocommit => self.set_autocommit(session, source).await,

@@ -3,13 +3,13 @@
 use super::{
     aftermath::Aftermath,
     answer::Answer,
-    replicated::Replicated,
+    replicated::{Known, Replicated},
     session::{Session, SessionError},
     statement::Source,
 };
 use crate::{
     protocol::{errno, response::Status},
-    sql::{self, Class},
+    sql::{self, Class, Effect},
 };
 
 /// What a client is told whose routine would end the transaction that the routine runs in.
@@ -39,16 +39,17 @@ impl Replicated {
     pub(super) async fn data(
         &mut self,
         session: &mut Session,
-        class: Class,
+        known: Known,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
+        let Known { class, .. } = known;
         let alone = self.is_alone(session);
         if alone && class == Class::Read {
             return self.transactions.run(session, source, 0).await;
         }
         let mut retries = self.retries(session);
         loop {
-            let answer = self.once(session, class, source, alone).await?;
+            let answer = self.once(session, known, source, alone).await?;
             let has_lost = answer.error_number() == Some(errno::DEADLOCK.number);
             if retries == 0 || !has_lost || !answer.is_first || self.transactions.must_end() {
                 return Ok(answer);
@@ -71,7 +72,7 @@ impl Replicated {
     async fn once(
         &mut self,
         session: &mut Session,
-        class: Class,
+        Known { class, effect, .. }: Known,
         source: Source<'_>,
         alone: bool,
     ) -> Result<Answer, SessionError> {
@@ -83,6 +84,10 @@ impl Replicated {
             if begun.is_error() {
                 session.discard(source).await?;
                 return Ok(begun);
+            }
+            // A statement that is a transaction by itself reads what it changes under locks, if it is no routine.
+            if !alone || effect == Effect::Unknown {
+                self.transactions.see();
             }
         }
         if class != Class::Read {
@@ -101,6 +106,10 @@ impl Replicated {
                     Err(lost)
                 }
             };
+        }
+        if class != Class::Read && self.transactions.may_have_missed(session, effect, &answer) {
+            self.transactions.roll_back(session).await?;
+            return Ok(Answer::deadlock().in_place_of(&answer));
         }
         if alone {
             self.aftermath = Some(Aftermath::of(session, &answer).await?);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     backend::{Changes, ConnectionError, Defined, Slot},
-    id::TransactionId,
+    id::{Seqno, TransactionId},
     metrics::{CommitOutcome, CommitPhase, Stopwatch},
     protocol::{errno, response::Status},
     replicator::{Held, Outcome, Prepared, Refusal, Seat, Stale},
@@ -35,7 +35,9 @@ pub(super) struct Transactions {
     pub(super) shared: Arc<Shared>,
     slot: Option<Arc<Slot>>,
     seat: Seat,
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
+    /// The place of the last transaction or definition that the session has committed.
+    pub(super) written: Option<Seqno>,
     /// The session cannot end the last transaction: only the node can decide it, or only the session's end
     /// rids the server of it.
     must_end: bool,
@@ -43,10 +45,12 @@ pub(super) struct Transactions {
 
 /// A transaction that has been started and not ended.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     id: TransactionId,
     /// Whether a statement was in it that may have changed rows.
     wrote: bool,
+    /// What was committed here before its first statement, at [`Isolation::Snapshot`].
+    pub(super) snapshot: Option<Seqno>,
 }
 
 impl Transactions {
@@ -56,6 +60,7 @@ impl Transactions {
             shared,
             slot: None,
             open: None,
+            written: None,
             must_end: false,
         }
     }
@@ -127,13 +132,18 @@ impl Transactions {
             }
         };
         let answer = session.relay(source, 0).await?;
-        turn.done();
+        let seqno = turn.done();
         let over = tokio::select! {
             over = claimed.over() => over,
             error = session.server_lost() => return Err(error),
         };
         Ok(match over {
-            Ok(()) => answer,
+            Ok(()) => {
+                if !answer.is_error() {
+                    self.written = Some(seqno);
+                }
+                answer
+            }
             Err(error) => {
                 self.must_end = true;
                 let reason = format!("the statement ran here, but the others do not know: {error}");
@@ -180,8 +190,13 @@ impl Transactions {
         if answer.is_error() {
             return Ok(answer);
         }
-        self.open = Some(Open { id, wrote: false });
+        self.open = Some(Open {
+            id,
+            wrote: false,
+            snapshot: None,
+        });
         if snapshot {
+            self.see();
             let read = session.record(READ, 0).await?;
             if let [_error] = &read[..] {
                 self.roll_back(session).await?;
@@ -267,7 +282,12 @@ impl Transactions {
     }
 
     async fn commit_open(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
-        let Some(Open { id, wrote }) = self.open.take() else {
+        let Some(Open {
+            id,
+            wrote,
+            snapshot,
+        }) = self.open.take()
+        else {
             let [answer] = session.run_own([COMMIT.to_owned()]).await?;
             return Ok(answer);
         };
@@ -321,7 +341,8 @@ impl Transactions {
                     .replicator
                     .metrics
                     .time_commit(CommitPhase::Capture, took);
-                self.replicate(session, prepared, &changes, keys).await
+                self.replicate(session, prepared, &changes, keys, snapshot)
+                    .await
             }
             Ok(None) => self.commit_prepared(session, prepared).await,
             Err(reason) => irreplicable(session, prepared, reason).await,
@@ -351,13 +372,14 @@ impl Transactions {
         prepared: Prepared,
         changes: &Changes,
         keys: Vec<Key>,
+        snapshot: Option<Seqno>,
     ) -> Result<Answer, SessionError> {
         let id = prepared.id();
         let shared = self.shared.clone();
         let replicator = &shared.replicator;
         let metrics = &replicator.metrics;
         let mut stopwatch = Stopwatch::start();
-        let mut replication = replicator.replicate(prepared, changes, keys, &self.seat);
+        let mut replication = replicator.replicate(prepared, changes, keys, snapshot, &self.seat);
         loop {
             let outcome = tokio::select! {
                 outcome = replication.next() => outcome,
@@ -369,7 +391,7 @@ impl Transactions {
                     let answer = self.conclude(session, format!("XA COMMIT '{id}'")).await?;
                     metrics.time_commit(CommitPhase::Commit, stopwatch.lap());
                     if !self.must_end {
-                        turn.done();
+                        self.written = Some(replicator.committed(turn));
                     }
                     return Ok(answer);
                 }
@@ -378,15 +400,17 @@ impl Transactions {
                     abandon(session, id).await?;
                     prepared.over();
                 }
-                Outcome::Committed => {
+                Outcome::Committed(seqno) => {
                     metrics.replayed.inc();
+                    self.written = Some(seqno);
                     return self.conclude(session, COMMIT.to_owned()).await;
                 }
                 Outcome::Again(prepared) => match replicator.schemas.keys(&changes.rows).await {
                     Ok((keys, _)) => {
                         // Later it would give up the locks of the next one.
                         drop(replication);
-                        replication = replicator.replicate(prepared, changes, keys, &self.seat);
+                        replication =
+                            replicator.replicate(prepared, changes, keys, snapshot, &self.seat);
                     }
                     Err(reason) => return irreplicable(session, prepared, reason.into()).await,
                 },

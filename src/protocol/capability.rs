@@ -13,6 +13,8 @@ pub struct Capabilities(pub u64);
 impl Capabilities {
     /// Set by everything that is not MariaDB (once `CLIENT_LONG_PASSWORD`).
     pub const MYSQL: Self = Self(1);
+    /// `CLIENT_FOUND_ROWS`: rows that already were as they should become count as affected, too.
+    pub const FOUND_ROWS: Self = Self(1 << 1);
     /// `CLIENT_CONNECT_WITH_DB`: the client's answer names a schema.
     pub const CONNECT_WITH_DB: Self = Self(1 << 3);
     /// `CLIENT_COMPRESS`: packets inside zlib packets.
@@ -31,6 +33,8 @@ impl Capabilities {
     pub const CONNECT_ATTRS: Self = Self(1 << 20);
     /// `CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA`: authentication data may be longer than 255 bytes.
     pub const PLUGIN_AUTH_LENENC: Self = Self(1 << 21);
+    /// `CLIENT_SESSION_TRACK`: an OK may tell what has changed in the session; its message has a length then.
+    pub const SESSION_TRACK: Self = Self(1 << 23);
     /// `CLIENT_DEPRECATE_EOF`: no EOF after column definitions, an OK in its place after rows.
     pub const DEPRECATE_EOF: Self = Self(1 << 24);
     /// `CLIENT_OPTIONAL_RESULTSET_METADATA`: a column count says whether definitions follow.

@@ -124,7 +124,7 @@ impl Replicator {
         })
         .await;
         let (done, is_done) = oneshot::channel();
-        if progress.send(Progress::Turn(Turn(done))).is_err() {
+        if progress.send(Progress::Turn(Turn { seqno, done })).is_err() {
             return Ok(nothing_defined(id));
         }
         let watch = self.blockers.watch(*connection, is_mariadb);

@@ -43,7 +43,7 @@ struct Delivery<'a> {
     /// What is to be applied before anything else is done.
     batch: Option<Batch>,
     /// The sessions of this node whose transactions are in the batch.
-    yielded: Vec<Waiting>,
+    yielded: Vec<(Seqno, Waiting)>,
     fences: Fences,
 }
 
@@ -345,7 +345,7 @@ impl Delivery<'_> {
         held.slot.set_ordered(held.id);
         let (done, is_done) = oneshot::channel();
         // A session that has gone drops its turn.
-        let _ = answer.send(Outcome::Commit(Turn(done)));
+        let _ = answer.send(Outcome::Commit(Turn { seqno, done }));
         if is_done.await.is_err()
             && decide(&self.replicator.captures.run, &held, Decision::Commit).await
                 == Decision::RollBack
@@ -375,7 +375,7 @@ impl Delivery<'_> {
                 self.batch = Some(Batch::of(seqno, write_set)?);
             }
         }
-        self.yielded.extend(yielded);
+        self.yielded.extend(yielded.map(|waiting| (seqno, waiting)));
         Ok(())
     }
 
@@ -390,9 +390,9 @@ impl Delivery<'_> {
             self.applier.apply(batch, clear).await?;
             metrics.batch_seconds.observe(stopwatch.lap().as_secs_f64());
             self.replicator.has_applied(last);
-            for Waiting { answer, .. } in self.yielded.drain(..) {
+            for (seqno, Waiting { answer, .. }) in self.yielded.drain(..) {
                 // A session that has gone does not want to know.
-                let _ = answer.send(Outcome::Committed);
+                let _ = answer.send(Outcome::Committed(seqno));
             }
         }
         Ok(())

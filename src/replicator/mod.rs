@@ -120,8 +120,8 @@ pub enum Outcome {
     /// Roll it back and wait on: it stands in the applier's way. If it passes certification the
     /// applier brings it in.
     Yield(Prepared),
-    /// Nothing: it had yielded and is committed.
-    Committed,
+    /// Nothing: it had yielded and is committed, in this place.
+    Committed(Seqno),
     /// Replicate it again: it has not seen all that may concern it, but that did not touch its locks.
     Again(Prepared),
     /// It does not commit; it is still prepared unless it had yielded.
@@ -133,13 +133,17 @@ pub enum Outcome {
 /// A transaction's turn to commit, or a definition's to run: those before it are done, those after it
 /// wait.
 #[derive(Debug)]
-pub struct Turn(oneshot::Sender<()>);
+pub struct Turn {
+    seqno: Seqno,
+    done: oneshot::Sender<()>,
+}
 
 impl Turn {
-    /// The server has done it. A turn that is dropped instead leaves to the node to see whether it has.
-    pub fn done(self) {
+    /// The server has done it; gives its place. A turn that is dropped instead leaves to the node to see whether it has.
+    pub fn done(self) -> Seqno {
         // Nobody listens when the node is stopping.
-        let _ = self.0.send(());
+        let _ = self.done.send(());
+        self.seqno
     }
 }
 
@@ -245,6 +249,23 @@ impl Replicator {
         self.lock().order.seen()
     }
 
+    /// The server has committed the transaction whose turn it was; gives its place.
+    pub fn committed(&self, turn: Turn) -> Seqno {
+        // Whoever hears of the commit and then reads must count it among what has been seen.
+        self.level.reach(turn.seqno.0);
+        turn.done()
+    }
+
+    /// All up to here is committed on this node's server.
+    pub fn reached(&self) -> Seqno {
+        Seqno(self.level.reached())
+    }
+
+    /// Whether anything may be committed on this node's server that was not when this was all.
+    pub fn is_past(&self, snapshot: Seqno) -> bool {
+        self.lock().order.is_past(snapshot)
+    }
+
     /// How much there is to keep in mind.
     pub fn load(&self) -> Load {
         self.lock().order.load()
@@ -267,12 +288,14 @@ impl Replicator {
         Prepared::new(held, self.captures.run.clone())
     }
 
-    /// Has a prepared transaction ordered.
+    /// Has a prepared transaction ordered. If it has read from a `snapshot`, it must not have overwritten anything that
+    /// was committed after that.
     pub fn replicate(
         self: &Arc<Self>,
         prepared: Prepared,
         changes: &Changes,
         keys: Vec<Key>,
+        snapshot: Option<Seqno>,
         seat: &Seat,
     ) -> Replication {
         let id = prepared.id();
@@ -284,7 +307,7 @@ impl Replicator {
         };
         let (last_seen, attempt) = {
             let mut state = self.lock();
-            let last_seen = match state.order.prepared(id, &keys) {
+            let last_seen = match state.order.prepared(id, &keys, snapshot) {
                 Ok(last_seen) => last_seen,
                 Err(InTheWay(key)) => {
                     drop(state);

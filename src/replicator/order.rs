@@ -49,13 +49,21 @@ pub(super) struct Loser {
 #[derive(Debug, Default)]
 pub(super) struct Order {
     certification: Certification,
-    /// The transactions of this node that are proposed and not ordered yet, with their keys.
-    local: HashMap<TransactionId, Vec<Key>>,
+    /// The transactions of this node that are proposed and not ordered yet.
+    local: HashMap<TransactionId, Local>,
     /// The keys of write sets that are to be applied and are not committed yet, with the last of
     /// the write sets that have them.
     applying: HashMap<KeyHash, (Mode, Seqno)>,
     /// See [`seen`](Self::seen).
     seen: Seqno,
+}
+
+/// A transaction of this node that is proposed.
+#[derive(Debug)]
+struct Local {
+    keys: Vec<Key>,
+    /// It has read before it had all the locks of what it changes.
+    has_snapshot: bool,
 }
 
 /// How much there is to keep in mind.
@@ -81,16 +89,26 @@ impl Order {
     }
 
     /// Takes in a transaction that is prepared, before it is proposed; gives the `last_seen` of its
-    /// write set.
+    /// write set: all that is committed here, since it holds the locks of what it changes; or only what was in its
+    /// `snapshot`, if it is to have changed nothing else.
     ///
     /// # Errors
     /// It conflicts with a write set that is being applied, and stands in its way.
-    pub(super) fn prepared(&mut self, id: TransactionId, keys: &[Key]) -> Result<Seqno, InTheWay> {
+    pub(super) fn prepared(
+        &mut self,
+        id: TransactionId,
+        keys: &[Key],
+        snapshot: Option<Seqno>,
+    ) -> Result<Seqno, InTheWay> {
         if let Some(key) = conflict(keys, |hash| Some(self.applying.get(&hash)?.0)) {
             return Err(InTheWay(key));
         }
-        self.local.insert(id, keys.to_vec());
-        Ok(self.seen)
+        let local = Local {
+            keys: keys.to_vec(),
+            has_snapshot: snapshot.is_some(),
+        };
+        self.local.insert(id, local);
+        Ok(snapshot.unwrap_or(self.seen))
     }
 
     /// Forgets a transaction that will not be ordered, or that is to be rolled back before it is.
@@ -127,19 +145,21 @@ impl Order {
             ..
         } = write_set;
         let verdict = self.certification.certify(seqno, last_seen, keys);
-        let is_local = self.local.remove(&id).is_some();
-        match (verdict, is_local) {
-            (Verdict::Commit, true) => Action::Commit(write_set),
-            (Verdict::Commit, false) => {
+        match (verdict, self.local.remove(&id)) {
+            (Verdict::Commit, Some(_)) => Action::Commit(write_set),
+            (Verdict::Commit, None) => {
                 let doomed = self.applying(seqno, keys);
                 Action::Apply { write_set, doomed }
             }
-            (Verdict::Conflict(Conflict::TooOld(_)), true) => Action::ProposeAgain(id),
-            (Verdict::Conflict(Conflict::With(_, key)), true) => {
+            (Verdict::Conflict(Conflict::TooOld(_)), Some(local)) if local.has_snapshot => {
+                Action::RollBack(Loser { id, key: None })
+            }
+            (Verdict::Conflict(Conflict::TooOld(_)), Some(_)) => Action::ProposeAgain(id),
+            (Verdict::Conflict(Conflict::With(_, key)), Some(_)) => {
                 let key = Some(key);
                 Action::RollBack(Loser { id, key })
             }
-            (Verdict::Conflict(_), false) => Action::Nothing,
+            (Verdict::Conflict(_), None) => Action::Nothing,
         }
     }
 
@@ -165,6 +185,11 @@ impl Order {
         self.applying.retain(|_, (_, last)| *last > seqno);
     }
 
+    /// Whether anything may be committed here that was not when this was all.
+    pub(super) fn is_past(&self, snapshot: Seqno) -> bool {
+        self.seen > snapshot || self.is_applying()
+    }
+
     /// Whether there are write sets that are to be applied and are not committed yet.
     pub(super) fn is_applying(&self) -> bool {
         !self.applying.is_empty()
@@ -175,8 +200,8 @@ impl Order {
             let at = keys.binary_search_by_key(&hash, |key| key.hash).ok()?;
             Some(keys[at].mode)
         };
-        let doomed = self.local.iter().filter_map(|(id, keys)| {
-            let key = Some(conflict(keys, mode_of)?);
+        let doomed = self.local.iter().filter_map(|(id, local)| {
+            let key = Some(conflict(&local.keys, mode_of)?);
             Some(Loser { id: *id, key })
         });
         let doomed: Vec<_> = doomed.collect();
@@ -250,14 +275,14 @@ mod tests {
     #[test]
     fn transactions_commit_where_they_are_and_are_applied_elsewhere() {
         let mut order = Order::default();
-        assert_eq!(order.prepared(id(1, 1), &keys(&[1])), Ok(Seqno(0)));
+        assert_eq!(order.prepared(id(1, 1), &keys(&[1]), None), Ok(Seqno(0)));
         let action = deliver(&mut order, 5, id(1, 1), 0, &[1]);
         assert_eq!(action, Action::Commit(write_set(id(1, 1), Seqno(0), &[1])));
         order.committing(Seqno(5));
         let action = deliver(&mut order, 6, id(2, 1), 5, &[1]);
         assert!(matches!(action, Action::Apply { ref doomed, .. } if doomed.is_empty()));
         order.applied(Seqno(6));
-        assert_eq!(order.prepared(id(1, 2), &keys(&[1])), Ok(Seqno(6)));
+        assert_eq!(order.prepared(id(1, 2), &keys(&[1]), None), Ok(Seqno(6)));
         // What an earlier start of this node, or a session that has gone, has left.
         let action = deliver(&mut order, 7, id(1, 9), 6, &[2]);
         assert!(matches!(action, Action::Apply { .. }));
@@ -266,15 +291,15 @@ mod tests {
     #[test]
     fn who_stands_in_the_way_is_doomed_and_never_commits() {
         let mut order = Order::default();
-        order.prepared(id(1, 1), &keys(&[1, 2])).unwrap();
-        order.prepared(id(1, 2), &keys(&[3])).unwrap();
+        order.prepared(id(1, 1), &keys(&[1, 2]), None).unwrap();
+        order.prepared(id(1, 2), &keys(&[3]), None).unwrap();
         match deliver(&mut order, 5, id(2, 1), 0, &[2]) {
             Action::Apply { doomed, .. } => assert_eq!(doomed, [loser(id(1, 1), 2)]),
             other => panic!("{other:?}"),
         }
         // Prepared before the write set is applied, proposed after it was ordered.
         assert_eq!(
-            order.prepared(id(1, 3), &keys(&[2])),
+            order.prepared(id(1, 3), &keys(&[2]), None),
             Err(InTheWay(KeyHash([2; 16])))
         );
         let action = deliver(&mut order, 6, id(1, 1), 0, &[1, 2]);
@@ -282,7 +307,46 @@ mod tests {
         let action = deliver(&mut order, 7, id(1, 2), 0, &[3]);
         assert_eq!(action, Action::Commit(write_set(id(1, 2), Seqno(0), &[3])));
         order.applied(Seqno(5));
-        assert_eq!(order.prepared(id(1, 4), &keys(&[2])), Ok(Seqno(5)));
+        assert_eq!(order.prepared(id(1, 4), &keys(&[2]), None), Ok(Seqno(5)));
+    }
+
+    #[test]
+    fn who_has_read_from_a_snapshot_loses_to_what_came_after_it() {
+        for (snapshot, hash, expected) in
+            [(5, 1, None), (4, 1, Some(loser(id(1, 1), 1))), (4, 2, None)]
+        {
+            let mut order = Order::default();
+            deliver(&mut order, 5, id(2, 1), 0, &[1]);
+            order.applied(Seqno(5));
+            let last_seen = order.prepared(id(1, 1), &keys(&[hash]), Some(Seqno(snapshot)));
+            assert_eq!(last_seen, Ok(Seqno(snapshot)));
+            let action = deliver(&mut order, 6, id(1, 1), snapshot, &[hash]);
+            let lost = match action {
+                Action::RollBack(loser) => Some(loser),
+                _ => None,
+            };
+            assert_eq!(lost, expected);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_never_replaced_by_a_later_one() {
+        for (snapshot, expected) in [
+            (None, Action::ProposeAgain(id(1, 1))),
+            (
+                Some(Seqno(4)),
+                Action::RollBack(Loser {
+                    id: id(1, 1),
+                    key: None,
+                }),
+            ),
+        ] {
+            let mut order = Order::default();
+            order.prepared(id(1, 1), &keys(&[1]), snapshot).unwrap();
+            order.deliver(Seqno(5), Entry::Claim(id(2, 1)));
+            let action = deliver(&mut order, 6, id(1, 1), 4, &[1]);
+            assert_eq!(action, expected);
+        }
     }
 
     #[test]
@@ -292,26 +356,26 @@ mod tests {
         deliver(&mut order, 6, id(2, 2), 0, &[2]);
         order.applied(Seqno(5));
         assert_eq!(
-            order.prepared(id(1, 1), &keys(&[2])),
+            order.prepared(id(1, 1), &keys(&[2]), None),
             Err(InTheWay(KeyHash([2; 16])))
         );
-        assert_eq!(order.prepared(id(1, 2), &keys(&[1])), Ok(Seqno(5)));
+        assert_eq!(order.prepared(id(1, 2), &keys(&[1]), None), Ok(Seqno(5)));
         order.applied(Seqno(6));
-        assert_eq!(order.prepared(id(1, 1), &keys(&[2])), Ok(Seqno(6)));
+        assert_eq!(order.prepared(id(1, 1), &keys(&[2]), None), Ok(Seqno(6)));
     }
 
     #[test]
     fn who_has_given_up_its_locks_is_applied_in_its_place_or_loses_in_it() {
         let mut order = Order::default();
-        order.prepared(id(1, 1), &keys(&[1])).unwrap();
-        order.prepared(id(1, 2), &keys(&[2])).unwrap();
+        order.prepared(id(1, 1), &keys(&[1]), None).unwrap();
+        order.prepared(id(1, 2), &keys(&[2]), None).unwrap();
         // It has what the first one has given up.
-        order.prepared(id(1, 3), &keys(&[1])).unwrap();
+        order.prepared(id(1, 3), &keys(&[1]), None).unwrap();
         let action = deliver(&mut order, 5, id(1, 1), 0, &[1]);
         assert_eq!(action, Action::Commit(write_set(id(1, 1), Seqno(0), &[1])));
         assert_eq!(order.applying(Seqno(5), &keys(&[1])), [loser(id(1, 3), 1)]);
         assert_eq!(
-            order.prepared(id(1, 4), &keys(&[1])),
+            order.prepared(id(1, 4), &keys(&[1]), None),
             Err(InTheWay(KeyHash([1; 16])))
         );
         match deliver(&mut order, 6, id(2, 1), 0, &[2]) {
@@ -327,7 +391,7 @@ mod tests {
         let mut order = Order::default();
         deliver(&mut order, 5, id(2, 1), 0, &[1]);
         order.applied(Seqno(5));
-        order.prepared(id(1, 1), &keys(&[1])).unwrap();
+        order.prepared(id(1, 1), &keys(&[1]), None).unwrap();
         let action = deliver(&mut order, 6, id(1, 1), 0, &[1]);
         assert_eq!(action, Action::RollBack(loser(id(1, 1), 1)));
         assert_eq!(deliver(&mut order, 7, id(2, 2), 0, &[1]), Action::Nothing);
@@ -337,13 +401,13 @@ mod tests {
     fn what_was_prepared_before_a_definition_is_proposed_again() {
         let mut order = Order::default();
         let entry = Entry::Claim(id(2, 1));
-        order.prepared(id(1, 1), &keys(&[1])).unwrap();
+        order.prepared(id(1, 1), &keys(&[1]), None).unwrap();
         assert_eq!(order.deliver(Seqno(5), entry), Action::Define(id(2, 1)));
         order.applied(Seqno(5));
         let action = deliver(&mut order, 6, id(1, 1), 0, &[1]);
         assert_eq!(action, Action::ProposeAgain(id(1, 1)));
         assert_eq!(deliver(&mut order, 7, id(2, 2), 4, &[2]), Action::Nothing);
-        assert_eq!(order.prepared(id(1, 1), &keys(&[1])), Ok(Seqno(5)));
+        assert_eq!(order.prepared(id(1, 1), &keys(&[1]), None), Ok(Seqno(5)));
         let action = deliver(&mut order, 8, id(1, 1), 5, &[1]);
         assert_eq!(action, Action::Commit(write_set(id(1, 1), Seqno(5), &[1])));
     }

@@ -25,7 +25,12 @@ use self::{
     process::{Daemon, Started},
     server::{Place, Program},
 };
-use crate::{certificates, config::BackdoorPolicy, id::Family, status::Status};
+use crate::{
+    certificates,
+    config::{BackdoorPolicy, Isolation},
+    id::Family,
+    status::Status,
+};
 
 /// How long the whole cluster may take to start.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -59,6 +64,9 @@ pub struct Options {
     /// What the nodes do when somebody changes their servers directly.
     #[arg(long, value_name = "POLICY", default_value_t = BackdoorPolicy::Fatal, value_enum)]
     backdoor_commits: BackdoorPolicy,
+    /// What keeps the transactions of the nodes' clients from committing.
+    #[arg(long, value_name = "ISOLATION", default_value_t = Isolation::Server, value_enum)]
+    isolation: Isolation,
     /// How much of the log the nodes keep for others that are away.
     #[arg(long, value_name = "MB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     log_retention_mb: u32,
@@ -358,8 +366,6 @@ impl Pair {
     }
 
     fn configuration(&self, pairs: &[Self], options: &Options) -> anyhow::Result<String> {
-        let policy = options.backdoor_commits.to_possible_value();
-        let policy = policy.expect("no policy is left out");
         // What would stand for a variable of the environment stands for itself.
         let literally = |path: &str| path.replace('\\', "\\\\").replace('$', "\\$");
         let path = |path: &Path| path.to_str().map(literally).map(toml::Value::from);
@@ -376,13 +382,14 @@ impl Pair {
              [server]\naddress = {:?}\nuser = \"root\"\n\n\
              [http]\nlisten = {:?}\ntoken = \"sandbox\"\n\n\
              [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\
-             directory = {log}\nbackdoor_commits = {:?}\nlog_retention_mb = {}\n",
+             directory = {log}\nbackdoor_commits = {:?}\nisolation = {:?}\nlog_retention_mb = {}\n",
             local(self.clients()),
             local(self.port + 300),
             local(self.http()),
             self.peers(),
             self.peers(),
-            policy.get_name(),
+            name(options.backdoor_commits),
+            name(options.isolation),
             options.log_retention_mb,
         );
         if options.tls {
@@ -408,4 +415,10 @@ impl Pair {
             Some(problem) => Err(problem),
         }
     }
+}
+
+/// What an option's value is called, on the command line and in a configuration.
+fn name(value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.expect("no value is left out").get_name().to_owned()
 }

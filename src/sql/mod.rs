@@ -7,6 +7,7 @@ mod changed;
 mod class;
 mod definition;
 mod diagnostics;
+mod effect;
 pub mod galera;
 mod lexer;
 mod literal;
@@ -20,6 +21,7 @@ pub use changed::{Named, changed, named};
 pub use class::{Class, Unsupported};
 pub use definition::defines_account_or_routine;
 pub use diagnostics::Diagnostics;
+pub use effect::Effect;
 pub use lexer::{Dialect, names_one_of, statements};
 pub use literal::hex;
 pub use locks::{

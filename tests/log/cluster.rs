@@ -66,6 +66,7 @@ impl Cluster {
 
     pub(crate) fn settings(&self, node: usize) -> config::Cluster {
         config::Cluster {
+            isolation: config::Isolation::Server,
             backdoor_commits: config::BackdoorPolicy::Fatal,
             auto_increment_by_node: true,
             name: "test".to_owned(),

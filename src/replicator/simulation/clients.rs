@@ -120,7 +120,7 @@ impl Node {
             slot: client,
             is_held: true,
         };
-        let Ok(last_seen) = self.process().order.prepared(id, &keys) else {
+        let Ok(last_seen) = self.process().order.prepared(id, &keys, None) else {
             self.process().waiting.insert(id, waiting);
             self.roll_back(id, invariants);
             return;

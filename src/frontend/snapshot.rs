@@ -1,0 +1,47 @@
+//! Snapshot isolation: a transaction commits only if nobody has changed meanwhile what it changes.
+//!
+//! A write set says up to where in the order of the log its transaction has seen everything, and certification has it lose
+//! to whatever came after that. Without more a transaction has seen what is committed when it is prepared: it holds
+//! the locks of what it has changed. A snapshot is from the transaction's first statement, though. Source: Berenson et al., "A Critique
+//! of ANSI SQL Isolation Levels", 4.2.
+
+use super::{answer::Answer, session::Session, transaction::Transactions};
+use crate::{config::Isolation, id::Seqno, protocol::capability::Capabilities, sql::Effect};
+
+impl Transactions {
+    /// What the session can see: all up to here is committed on the server.
+    pub(super) fn horizon(&self) -> Seqno {
+        let own = self.written.unwrap_or_default();
+        own.max(self.shared.replicator.reached())
+    }
+
+    /// Notes what the open transaction can see at its first statement, if it is to overwrite nothing else.
+    pub(super) fn see(&mut self) {
+        if self.shared.cluster.isolation == Isolation::Server {
+            return;
+        }
+        let horizon = self.horizon();
+        if let Some(open) = &mut self.open {
+            open.snapshot.get_or_insert(horizon);
+        }
+    }
+
+    /// Whether a statement may have found rows as they should become because others have made them so since the open
+    /// transaction began to read. Nothing else says whether any of the commits since then was of those rows.
+    pub(super) fn may_have_missed(
+        &self,
+        session: &Session,
+        effect: Effect,
+        answer: &Answer,
+    ) -> bool {
+        let open = self.open.as_ref();
+        let Some(snapshot) = open.and_then(|open| open.snapshot) else {
+            return false;
+        };
+        let found = session.capabilities.has(Capabilities::FOUND_ROWS);
+        let counts = answer.counts(session.capabilities);
+        let is_total =
+            counts.is_some_and(|(affected, numbers)| effect.is_total(affected, &numbers, found));
+        !is_total && self.shared.replicator.is_past(snapshot)
+    }
+}
