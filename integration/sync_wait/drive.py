@@ -3,12 +3,14 @@
 Usage: drive.py PORT PART. Nodes are at PORT + 1 to 3.
 """
 
+import struct
 import sys
 import threading
 import time
 
 import pymysql
 
+import wire
 from cluster import PORT, define, error_of, expect, node, run
 
 PART = sys.argv[2]
@@ -176,6 +178,88 @@ def settings():
     print("settings are what is shown")
 
 
+SEEN, WRITTEN, UPTO = "WSREP_LAST_SEEN_GTID()", "WSREP_LAST_WRITTEN_GTID()", "WSREP_SYNC_WAIT_UPTO_GTID"
+NOWHERE = "00000000-0000-0000-0000-000000000000:-1"
+
+
+def positions():
+    """A client that has written or read on one node waits on another until that has it."""
+    with node(1, autocommit=True) as writer, node(1, autocommit=True) as witness, node(2, autocommit=True) as reader:
+        expect("before it writes", run(writer, f"SELECT {WRITTEN}"), ((NOWHERE,),))
+        expect("nothing to wait for", run(reader, f"SELECT {UPTO}('{NOWHERE}')"), ((1,),))
+        ((uuid, value),) = run(writer, "SELECT @@wsrep_start_position, v FROM fresh.t WHERE id = 1")
+        uuid = uuid.split(":")[0]
+        late = 0
+        for value in range(value + 1, value + 1 + ROUNDS):
+            run(writer, f"UPDATE fresh.t SET v = {value} WHERE id = 1")
+            by = (writer, WRITTEN) if value % 2 else (witness, SEEN)
+            ((gtid,),) = run(by[0], f"SELECT {by[1]}")
+            expect("of this cluster", gtid.split(":")[0], uuid)
+            late += run(reader, SELECT) != ((value,),)
+            expect("it waits", run(reader, f"SELECT {UPTO}('{gtid}', 5)"), ((1,),))
+            expect("it is there", run(reader, SELECT), ((value,),))
+        if not late:
+            fail("no read was stale: nothing is shown")
+        print(f"{late} of {ROUNDS} reads would have been stale without {UPTO}")
+        for number in range(5):
+            run(writer, "BEGIN", f"UPDATE fresh.t SET v = v - {number} WHERE id = 2", "COMMIT", f"CREATE TABLE fresh.placed{number} (id INT PRIMARY KEY)",
+                f"SET @gtid = {WRITTEN}")
+            ((gtid,),) = run(writer, "SELECT @gtid")
+            run(reader, f"DO {UPTO}('{gtid}')", f"SELECT * FROM fresh.placed{number}")
+        # What it does not write leaves the position as it is.
+        run(writer, "SELECT 1", "BEGIN", "SELECT v FROM fresh.t", "ROLLBACK", "UPDATE fresh.t SET v = 0 WHERE id = 99")
+        expect("as it was", run(writer, f"SELECT {WRITTEN}"), ((gtid,),))
+        with writer.cursor() as cursor:
+            cursor.execute(f"SELECT {WRITTEN} = '{gtid}', @@wsrep_on, {SEEN} AS seen")
+            expect("columns", [column[0] for column in cursor.description], [f"{WRITTEN} = '{gtid}'", "@@wsrep_on", "seen"])
+            expect("among others", cursor.fetchone()[:2], (1, 1))
+        future = f"{uuid}:{int(gtid.split(':')[1]) + 1000}"
+        started = time.time()
+        expect("too late", error_of(reader, f"SELECT {UPTO}('{future}', 0.2)"), 1205)
+        if not 0.2 <= time.time() - started < 2:
+            fail(f"it waited for {time.time() - started} s")
+        for wrong in ("'a'", "NULL", "'0-1-5'", f"'{uuid}:'", f"'{uuid}:-1'", "'%s:1'" % NOWHERE.split(":")[0]):
+            expect(wrong, error_of(reader, f"SELECT {UPTO}({wrong})"), 1210)
+        expect("of others", error_of(reader, f"SELECT {UPTO}({SEEN.replace('(', '( ')})") in (1210, 1235), True)
+        expect("in SQL's PREPARE", error_of(reader, f"PREPARE p FROM 'SELECT {SEEN}'"), 1235)
+
+
+def prepared():
+    """As a driver prepares it."""
+    connection = wire.Connection(PORT + 2, wire.COMMON)
+
+    def results(text, *parameters, times=2):
+        answer = connection.exchange(wire.prepare(text))
+        expect(f"{text} is prepared", answer[4], 0)
+        (number, columns, expected) = struct.unpack("<IHH", answer[5:13])
+        expect("parameters", (expected, columns), (len(parameters), text.count(",") - text.count("?,") + 1 if "SELECT" in text else 2))
+        return [connection.exchange(wire.execute(number, parameters)) for _ in range(times)]
+
+    with node(1, autocommit=True) as writer:
+        run(writer, "UPDATE fresh.t SET v = v + 1 WHERE id = 1")
+        ((gtid,),) = run(writer, f"SELECT {WRITTEN}")
+    # One row: a head, NULLs, a number.
+    for answer in results(f"SELECT {UPTO}(?, ?)", gtid, "5"):
+        expect("a position as a parameter", b"\0\0\1" in answer, True)
+    first, second = results(f"SELECT {SEEN}, @@wsrep_cluster_name")
+    expect("a position", gtid.split(":")[0].encode() in first, True)
+    with node(2, autocommit=True) as other:
+        ((before,),) = run(other, f"SELECT {SEEN}")
+        answer = connection.exchange(wire.prepare(f"SELECT {SEEN}"))
+        run(other, "UPDATE fresh.t SET v = v + 1 WHERE id = 1")
+        ((after,),) = run(other, f"SELECT {WRITTEN}")
+        answer = connection.exchange(wire.execute(struct.unpack("<I", answer[5:9])[0]))
+        expect("as it is when it runs", (before.encode() in answer, after.encode() in answer), (False, True))
+    for text, found in (
+        ("SHOW STATUS LIKE 'wsrep_local_state_comment'", b"Synced"),
+        ("SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'Uptime')", b"wsrep_ready"),
+        ("SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'Uptime')", b"\6Uptime"),
+        ("SHOW VARIABLES LIKE 'wsrep_provider'", b"trireme"),
+    ):
+        for answer in results(text):
+            expect(f"{text} has {found}", found.lower() in answer.lower(), True)
+
+
 def alone():
     """Without a majority nobody knows what is stale."""
     with node(1, autocommit=True) as connection:
@@ -184,7 +268,11 @@ def alone():
         expect("without a majority", error_of(connection, "SELECT 1"), 1047)
         if time.time() - started > 2:
             fail("it took longer than 2 s")
+        run(connection, "SET wsrep_sync_wait = 0")
+        ((uuid,),) = run(connection, "SELECT @@wsrep_start_position")
+        expect("a position that may never come", error_of(connection, f"DO {UPTO}('{uuid.split(':')[0]}:999999')"), 1047)
         print("without a majority a read that waits is refused at once")
 
 
-{"set_up": set_up, "reads": reads, "tables": tables, "crowd": crowd, "settings": settings, "alone": alone}[PART]()
+{"set_up": set_up, "reads": reads, "tables": tables, "crowd": crowd, "settings": settings, "positions": positions, "prepared": prepared,
+ "alone": alone}[PART]()

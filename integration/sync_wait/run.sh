@@ -7,7 +7,7 @@ install mariadb-server mariadb-client python3-pymysql
 promise() {
   say "$1: starting three servers and nodes"
   start_sandbox $port --nodes 3 "${@:2}" >/dev/null
-  for part in set_up reads tables crowd settings; do drive $port $part; done
+  for part in set_up reads tables crowd settings positions prepared; do drive $port $part; done
   for i in 2 3; do kill -9 "$(cat "$BOX/node$i/trireme.pid")"; done
   drive $port alone
   stop_sandbox

@@ -40,10 +40,10 @@ pub enum Unreplicable {
     )]
     Sequence(String),
     #[error(
-        "{0} uses lock functions, which hold across the cluster only in statements of clients; call them before \
-        and after it"
+        "{0} uses lock functions or WSREP_..._GTID, in which the node has a part only in statements of clients; call them \
+        before and after it"
     )]
-    Lock(String),
+    Calls(String),
     #[error("{user} cannot be used here: {reason}")]
     Used {
         user: String,
@@ -89,16 +89,16 @@ pub(super) async fn read(
     for ((schema, name), reason) in tables {
         unreplicated.add(&schema, &name, reason);
     }
-    let locking: Vec<_> = routines
+    let calling: Vec<_> = routines
         .iter()
-        .filter_map(|row| locking(row, dialect))
+        .filter_map(|row| calling(row, dialect))
         .collect();
-    if only_system && locking.is_empty() {
+    if only_system && calling.is_empty() {
         return Ok(unreplicated);
     }
-    for (schema, name) in locking {
+    for (schema, name) in calling {
         let routine = format!("{schema}.{name}");
-        unreplicated.add(schema, name, Unreplicable::Lock(routine));
+        unreplicated.add(schema, name, Unreplicable::Calls(routine));
     }
     let mut bodies = connection.query(TRIGGERS).await?;
     if has_sequences {
@@ -130,11 +130,11 @@ fn table(row: &Row) -> Option<((String, String), Unreplicable)> {
     Some(((schema.to_owned(), name.to_owned()), reason))
 }
 
-/// The schema and the name of a routine that takes or gives up locks with names, or asks for them.
-fn locking(row: &Row, dialect: Dialect) -> Option<(&str, &str)> {
+/// The schema and the name of a routine that calls functions in which the node has a part.
+fn calling(row: &Row, dialect: Dialect) -> Option<(&str, &str)> {
     let body = row.text(2)?.as_bytes();
-    let locks = sql::names_locks(body) && !sql::lock_calls(body, dialect).is_empty();
-    locks.then_some((row.text(0)?, row.text(1)?))
+    let has_calls = sql::names_calls(body) && !sql::calls(body, dialect).is_empty();
+    has_calls.then_some((row.text(0)?, row.text(1)?))
 }
 
 fn user(row: &Row, uses: impl FnOnce(&[u8]) -> Vec<Named>) -> Option<User> {

@@ -104,7 +104,7 @@ impl Shared {
     }
 
     /// The cluster's UUID: what all nodes know of it from its first day on.
-    fn cluster_uuid(&self, view: &View) -> String {
+    pub(super) fn cluster_uuid(&self, view: &View) -> String {
         let members = view.members.iter().map(|(node, _)| node.to_string());
         let names: Vec<_> = iter::once(self.cluster.name.clone())
             .chain(members)

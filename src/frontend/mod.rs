@@ -2,10 +2,13 @@
 
 mod aftermath;
 mod answer;
+mod calls;
 mod channel;
 mod encryption;
 mod ending;
 mod galera;
+mod gtid;
+mod known;
 mod locks;
 mod login;
 mod origin;

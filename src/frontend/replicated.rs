@@ -8,8 +8,10 @@ use std::{collections::HashMap, mem, sync::Arc};
 use super::{
     aftermath::{Aftermath, Told},
     answer::Answer,
+    calls::Incomplete,
     galera,
-    locks::{Held, calls::Locking},
+    known::{Known, Prepared},
+    locks::Held,
     session::{Session, SessionError},
     settings::Settings,
     shared::Shared,
@@ -25,8 +27,8 @@ use crate::{
         response::Status,
     },
     sql::{
-        self, Access, Class, Diagnostics, Dialect, Effect,
-        galera::{Assignments, Question, SyncWait},
+        self, Access, Class, Diagnostics, Dialect,
+        galera::{Assignments, Question},
     },
 };
 
@@ -40,37 +42,6 @@ const MALFORMED_ATTRIBUTES: &str = "the statement's query attributes cannot be r
 
 /// A statement that does nothing.
 const NOTHING: &[u8] = b"DO 0";
-
-/// What is known of a statement.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
-    pub(super) class: Class,
-    pub(super) effect: Effect,
-    /// Which of these kinds it may be of.
-    kinds: SyncWait,
-    /// Whether it may call lock functions.
-    may_lock: bool,
-}
-
-impl Known {
-    /// Of a statement whose text is not known.
-    const NOTHING: Self = Self {
-        class: Class::Write,
-        effect: Effect::Unknown,
-        kinds: SyncWait::ALL,
-        may_lock: false,
-    };
-}
-
-/// A statement that the server has prepared.
-pub(super) struct Prepared {
-    known: Known,
-    may_repeat: bool,
-    /// The server has some of its parameters, for one run.
-    has_long_data: bool,
-    /// If it calls lock functions.
-    pub(super) locking: Option<Locking>,
-}
 
 /// A session whose transactions are replicated.
 pub(super) struct Replicated {
@@ -151,7 +122,7 @@ impl Replicated {
                     let is_whole = command == Command::STMT_EXECUTE && !has_long_data;
                     let is_needed = retries > 0 && prepared.may_repeat
                         || known.class == Class::Autocommit
-                        || prepared.locking.is_some();
+                        || prepared.incomplete.is_some();
                     if is_needed && is_whole {
                         kept = session.take_small_command(MOST_KEPT).await?;
                     }
@@ -230,29 +201,6 @@ impl Replicated {
         !self.is_released && !self.transactions.must_end()
     }
 
-    fn known(&mut self, text: &[u8]) -> Known {
-        let mut class = Class::of(text, self.dialect);
-        self.sets_completion = self.sets_completion
-            || matches!(class, Class::Session | Class::Autocommit)
-                && sql::sets_completion(text, self.dialect);
-        let looks_harmless = matches!(class, Class::Read | Class::Expressions | Class::Session);
-        if looks_harmless && self.may_write(text) {
-            class = Class::Write;
-        }
-        Known {
-            class,
-            effect: Effect::of(text, self.dialect),
-            kinds: SyncWait::of(text, self.dialect),
-            may_lock: class.evaluates() && sql::names_locks(text),
-        }
-    }
-
-    /// Whether a statement that reads calls something that may write.
-    fn may_write(&self, text: &[u8]) -> bool {
-        let defined = self.transactions.defined();
-        defined.functions.are_named(text, self.dialect)
-    }
-
     async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
         let packet = session.take_command().await?;
         let text = &packet[1..];
@@ -260,14 +208,22 @@ impl Replicated {
         if let Some(refusal) = self.unreplicable(session, known.class, text).await? {
             return session.answer_with(refusal).await;
         }
-        session.send(&packet).await?;
+        let incomplete = Incomplete::of(text, known, self.dialect);
+        match &incomplete {
+            Some(incomplete) => {
+                let node = self.transactions.shared.galera(self.settings);
+                let text = incomplete.introduction(&node, self.dialect);
+                session.send(&Command::STMT_PREPARE.with(&text)).await?;
+            }
+            None => session.send(&packet).await?,
+        }
         if let Some(id) = session.prepared_id().await? {
-            let locking = known.may_lock.then(|| Locking::of(text, self.dialect));
+            let may_call = incomplete.is_some();
             let prepared = Prepared {
-                known,
+                known: Known { may_call, ..known },
                 may_repeat: known.class == Class::Write && sql::may_repeat(text, self.dialect),
                 has_long_data: false,
-                locking: locking.flatten(),
+                incomplete,
             };
             self.prepared.insert(id, prepared);
             self.last_prepared = id;
@@ -328,7 +284,6 @@ impl Replicated {
         known: Known,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
-        let class = known.class;
         self.reads_only &= session.has(Status::IN_TRANSACTION);
         if let Source::Text(text) = source
             && let Some(aftermath) = &mut self.aftermath
@@ -353,17 +308,23 @@ impl Replicated {
             return Ok(answer);
         }
         // In a box, as it is rare and its future large.
-        if known.may_lock
-            && let Some(answer) = Box::pin(self.with_locks(session, known, source)).await?
+        if known.may_call
+            && let Some(answer) = Box::pin(self.with_calls(session, known, source)).await?
         {
             return Ok(answer);
         }
+        self.ask(session, known, source).await
+    }
+
+    /// Runs a statement, with what it asks of the node.
+    pub(super) async fn ask(
+        &mut self,
+        session: &mut Session,
+        known: Known,
+        source: Source<'_>,
+    ) -> Result<Answer, SessionError> {
         if let Source::Text(text) = source
-            && matches!(
-                class,
-                Class::Read | Class::Expressions | Class::Session | Class::Autocommit
-            )
-            && let Some(question) = Question::of(text, self.dialect)
+            && let Some(question) = known.question(text, self.dialect)
         {
             return self.answer(session, known, question, text).await;
         }

@@ -3,7 +3,8 @@
 use super::{
     aftermath::Aftermath,
     answer::Answer,
-    replicated::{Known, Replicated},
+    known::Known,
+    replicated::Replicated,
     session::{Session, SessionError},
     statement::Source,
 };

@@ -40,6 +40,9 @@ pub const UNKNOWN_ERROR: ErrorCode = ErrorCode::new(1105, b"HY000");
 /// `ER_NOT_SUPPORTED_YET`.
 pub const NOT_SUPPORTED_YET: ErrorCode = ErrorCode::new(1235, b"42000");
 
+/// `ER_WRONG_ARGUMENTS`.
+pub const WRONG_ARGUMENTS: ErrorCode = ErrorCode::new(1210, b"HY000");
+
 /// `ER_WRONG_VALUE_FOR_VAR`.
 pub const WRONG_VALUE_FOR_VARIABLE: ErrorCode = ErrorCode::new(1231, b"42000");
 

@@ -3,6 +3,7 @@
 //! This is not a parser: the server is. What is not recognized counts as a write.
 
 mod bounds;
+mod calls;
 mod changed;
 mod class;
 mod definition;
@@ -11,12 +12,12 @@ mod effect;
 pub mod galera;
 mod lexer;
 mod literal;
-mod locks;
 mod put;
 mod repeat;
 mod spanned;
 
 pub use bounds::{Access, Completion, sets_completion};
+pub use calls::{Call, Function, calls, names_calls, parameters_in, prepares, with_parameters};
 pub use changed::{Named, changed, named};
 pub use class::{Class, Unsupported};
 pub use definition::defines_account_or_routine;
@@ -24,8 +25,5 @@ pub use diagnostics::Diagnostics;
 pub use effect::Effect;
 pub use lexer::{Dialect, names_one_of, statements};
 pub use literal::hex;
-pub use locks::{
-    LockCall, LockFunction, lock_calls, names_locks, parameters_in, prepares, with_parameters,
-};
-pub use put::put_numbers;
+pub use put::{Instead, put_values};
 pub use repeat::may_repeat;

@@ -1,8 +1,7 @@
 //! Texts in which something stands in place of something else, so that the result's columns keep their names.
 
-use std::ops::Range;
-
 use super::{
+    calls::Call,
     lexer::{Dialect, Token},
     spanned::{Spanned, spanned},
 };
@@ -14,14 +13,36 @@ pub(super) enum Put {
     Text(Vec<u8>),
 }
 
-/// A statement with numbers in place of calls, each given with the place of its call. They have the calls' types.
-pub fn put_numbers(text: &[u8], numbers: &[(Range<usize>, u32)], dialect: Dialect) -> Vec<u8> {
+/// What stands in place of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Instead {
+    /// A number of the call's type.
+    Number(u32),
+    /// A text without quotes, of a function that the server may not have; so the call goes, but for its arguments.
+    Text(String),
+    /// A number of such a function.
+    Own(u32),
+}
+
+/// A statement with values in place of calls.
+pub fn put_values(text: &[u8], values: &[(&Call, Instead)], dialect: Dialect) -> Vec<u8> {
     put(text, dialect, |tokens, at| {
-        let mut numbers = numbers.iter();
-        let (place, number) = numbers.find(|(place, _)| place.start == tokens[at].start)?;
-        let literal = number.to_string();
-        let expression = not_evaluated(literal.as_bytes(), &text[place.clone()]);
-        Some((place.end, Put::Expression(expression)))
+        let mut values = values.iter();
+        let (call, instead) = values.find(|(call, _)| call.place.start == tokens[at].start)?;
+        let expression = match instead {
+            Instead::Number(number) => {
+                not_evaluated(number.to_string().as_bytes(), &text[call.place.clone()])
+            }
+            Instead::Text(value) => format!("'{value}'").into_bytes(),
+            Instead::Own(number) => {
+                // The parameters among them stay.
+                let arguments = call.arguments.iter().map(|at| &text[at.clone()]);
+                let arguments = arguments.collect::<Vec<_>>().join(&b", "[..]);
+                let length = [b"LENGTH(CONCAT(", &arguments[..], b"))"].concat();
+                not_evaluated(number.to_string().as_bytes(), &length)
+            }
+        };
+        Some((call.place.end, Put::Expression(expression)))
     })
 }
 
@@ -175,7 +196,7 @@ fn has_name(column: &[Spanned]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::{lexer::tests::MYSQL, lock_calls};
+    use crate::sql::{calls, lexer::tests::MYSQL};
 
     #[test]
     fn columns_keep_their_names() {
@@ -227,15 +248,23 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_in_place_of_calls() {
-        let text = b"SELECT GET_LOCK('a', 1), RELEASE_LOCK(GET_LOCK('b', 2))";
-        let calls = lock_calls(text, MYSQL);
-        let numbers: Vec<_> = calls.into_iter().map(|call| (call.place, 0)).collect();
-        let put = put_numbers(text, &numbers, MYSQL);
+    fn values_stand_in_place_of_calls() {
+        let text = b"SELECT GET_LOCK('a', 1), RELEASE_LOCK(GET_LOCK('b', 2)), WSREP_LAST_SEEN_GTID(), WSREP_SYNC_WAIT_UPTO_GTID(?, 5) one";
+        let calls = calls(text, MYSQL);
+        let number = Instead::Number(0);
+        let values = [
+            number.clone(),
+            number,
+            Instead::Text("c:5".to_owned()),
+            Instead::Own(1),
+        ];
+        let values: Vec<_> = calls.iter().zip(values).collect();
+        let put = put_values(text, &values, MYSQL);
         assert_eq!(
             String::from_utf8(put).unwrap(),
             "SELECT IF(1, 0, GET_LOCK('a', 1)) AS `GET_LOCK('a', 1)`, \
-             IF(1, 0, RELEASE_LOCK(GET_LOCK('b', 2))) AS `RELEASE_LOCK(GET_LOCK('b', 2))`"
+             IF(1, 0, RELEASE_LOCK(GET_LOCK('b', 2))) AS `RELEASE_LOCK(GET_LOCK('b', 2))`, \
+             'c:5' AS `WSREP_LAST_SEEN_GTID()`, IF(1, 1, LENGTH(CONCAT(?,  5))) one"
         );
     }
 }

@@ -4,9 +4,9 @@
 //! never give the same lock. The node writes these rows as a client of its own ([`keeper`]), before the statement
 //! runs that takes the lock on the client's server as well; and deletes them once the server says that the session has
 //! the lock no more. What a server knows of its own clients' locks thus stays as it is, and what it cannot know, the
-//! locks of other nodes' clients, is put into the statements that ask ([`calls`]).
+//! locks of other nodes' clients, is put into the statements that ask ([`super::calls`]).
 
-pub(super) mod calls;
+mod asked;
 mod keeper;
 
 use std::{

@@ -78,6 +78,31 @@ impl Values {
         statement
     }
 
+    /// A statement that gives what `SHOW` shows of one kind, also of what is not the node's, as a query.
+    pub fn select(
+        &self,
+        kind: Kind,
+        is_global: bool,
+        condition: &[u8],
+        dialect: Dialect,
+    ) -> Vec<u8> {
+        let schema = if dialect.mariadb {
+            "information_schema"
+        } else {
+            "performance_schema"
+        };
+        let scope = if is_global { "global" } else { "session" };
+        let kind = match kind {
+            Kind::Status => "status",
+            Kind::Variables => "variables",
+        };
+        let table = format!("{schema}.{scope}_{kind}");
+        let select = format!(
+            "SELECT * FROM (SELECT VARIABLE_NAME AS Variable_name, VARIABLE_VALUE AS Value FROM {table}) AS node WHERE "
+        );
+        self.put_into(&[select.as_bytes(), condition].concat(), dialect)
+    }
+
     /// A statement that reads some of them, with their values in it.
     pub fn put_into(&self, text: &[u8], dialect: Dialect) -> Vec<u8> {
         put(text, dialect, |tokens, at| {

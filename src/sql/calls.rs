@@ -1,6 +1,6 @@
-//! Calls of the functions that take and give up locks by a name.
+//! Calls of functions whose values the node knows and its server does not.
 //!
-//! Source: "Locking Functions" in the MySQL manual; "GET_LOCK" in MariaDB's documentation.
+//! Sources: "Locking Functions" in the MySQL manual; "GET_LOCK" and "Galera Functions" in MariaDB's documentation.
 
 use std::ops::Range;
 
@@ -9,28 +9,34 @@ use super::{
     spanned::{Spanned, spanned},
 };
 
-/// A function that is about locks with names.
+/// A function that the node has a part in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockFunction {
-    Get,
-    Release,
-    ReleaseAll,
-    IsFree,
-    IsUsed,
+pub enum Function {
+    GetLock,
+    ReleaseLock,
+    ReleaseAllLocks,
+    IsFreeLock,
+    IsUsedLock,
+    LastSeenGtid,
+    LastWrittenGtid,
+    SyncWaitUptoGtid,
 }
 
-const FUNCTIONS: [(&str, LockFunction); 5] = [
-    ("GET_LOCK", LockFunction::Get),
-    ("RELEASE_LOCK", LockFunction::Release),
-    ("RELEASE_ALL_LOCKS", LockFunction::ReleaseAll),
-    ("IS_FREE_LOCK", LockFunction::IsFree),
-    ("IS_USED_LOCK", LockFunction::IsUsed),
+const FUNCTIONS: [(&str, Function); 8] = [
+    ("GET_LOCK", Function::GetLock),
+    ("RELEASE_LOCK", Function::ReleaseLock),
+    ("RELEASE_ALL_LOCKS", Function::ReleaseAllLocks),
+    ("IS_FREE_LOCK", Function::IsFreeLock),
+    ("IS_USED_LOCK", Function::IsUsedLock),
+    ("WSREP_LAST_SEEN_GTID", Function::LastSeenGtid),
+    ("WSREP_LAST_WRITTEN_GTID", Function::LastWrittenGtid),
+    ("WSREP_SYNC_WAIT_UPTO_GTID", Function::SyncWaitUptoGtid),
 ];
 
 /// A call of one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockCall {
-    pub function: LockFunction,
+pub struct Call {
+    pub function: Function,
     /// Where it stands in the text, with its arguments.
     pub place: Range<usize>,
     /// Where its arguments stand.
@@ -38,17 +44,16 @@ pub struct LockCall {
 }
 
 /// Whether a text has the name of one of the functions in it, in quotes or not.
-pub fn names_locks(text: &[u8]) -> bool {
-    const END: &[u8] = b"lock";
+pub fn names_calls(text: &[u8]) -> bool {
     let mut ends = text.split(|&byte| byte == b'_').skip(1);
     ends.any(|end| {
-        let end = end.get(..END.len());
-        end.is_some_and(|end| end.eq_ignore_ascii_case(END))
+        let end = end.get(..4).unwrap_or_default();
+        end.eq_ignore_ascii_case(b"lock") || end.eq_ignore_ascii_case(b"gtid")
     })
 }
 
 /// The calls in a statement, in the order of the text, without those that are arguments of others.
-pub fn lock_calls(text: &[u8], dialect: Dialect) -> Vec<LockCall> {
+pub fn calls(text: &[u8], dialect: Dialect) -> Vec<Call> {
     let tokens = spanned(text, dialect);
     let mut calls = Vec::new();
     let mut at = 0;
@@ -66,7 +71,7 @@ pub fn lock_calls(text: &[u8], dialect: Dialect) -> Vec<LockCall> {
 }
 
 /// The call at the start of these tokens, and how many of them it takes.
-fn call(tokens: &[Spanned]) -> Option<(LockCall, usize)> {
+fn call(tokens: &[Spanned]) -> Option<(Call, usize)> {
     let [name, open, rest @ ..] = tokens else {
         return None;
     };
@@ -96,7 +101,7 @@ fn call(tokens: &[Spanned]) -> Option<(LockCall, usize)> {
                 }
                 start = *end;
                 if token.is_symbol(b')') {
-                    let call = LockCall {
+                    let call = Call {
                         function: *function,
                         place: name.start..start,
                         arguments,
@@ -151,11 +156,10 @@ mod tests {
     use crate::sql::lexer::tests::{MARIADB, MYSQL};
 
     /// The calls with their arguments, each as it is written.
-    fn shown(text: &str) -> Vec<(LockFunction, Vec<&str>)> {
-        let calls = lock_calls(text.as_bytes(), MYSQL);
-        assert_eq!(calls, lock_calls(text.as_bytes(), MARIADB), "{text}");
-        let calls = calls.into_iter();
-        let shown = calls.map(|call| {
+    fn shown(text: &str) -> Vec<(Function, Vec<&str>)> {
+        let found = calls(text.as_bytes(), MYSQL);
+        assert_eq!(found, calls(text.as_bytes(), MARIADB), "{text}");
+        let shown = found.into_iter().map(|call| {
             let arguments = call.arguments.into_iter();
             (call.function, arguments.map(|at| text[at].trim()).collect())
         });
@@ -164,7 +168,10 @@ mod tests {
 
     #[test]
     fn calls_are_found_with_their_arguments() {
-        use LockFunction::{Get, IsFree, IsUsed, Release, ReleaseAll};
+        use Function::{
+            GetLock as Get, IsFreeLock as IsFree, IsUsedLock as IsUsed, LastSeenGtid,
+            ReleaseAllLocks as ReleaseAll, ReleaseLock as Release, SyncWaitUptoGtid,
+        };
         for (text, expected) in [
             (
                 "SELECT GET_LOCK('a, (b', 10)",
@@ -190,6 +197,13 @@ mod tests {
                 "SELECT GET_LOCK('a', IS_FREE_LOCK('b'))",
                 vec![(Get, vec!["'a'", "IS_FREE_LOCK('b')"])],
             ),
+            (
+                "SELECT WSREP_SYNC_WAIT_UPTO_GTID(wsrep_last_seen_gtid(), 1), WSREP_LAST_SEEN_GTID()",
+                vec![
+                    (SyncWaitUptoGtid, vec!["wsrep_last_seen_gtid()", "1"]),
+                    (LastSeenGtid, vec![]),
+                ],
+            ),
             ("SELECT GET_LOCK('a',)", vec![(Get, vec!["'a'", ""])]),
             ("SELECT d.get_lock('a', 1), get_lock FROM t", vec![]),
             ("SELECT 'GET_LOCK(1, 2)', \"GET_LOCK\"", vec![]),
@@ -205,10 +219,11 @@ mod tests {
         for (text, expected) in [
             ("SELECT get_LOCK('a', 1)", true),
             ("PREPARE p FROM 'DO RELEASE_ALL_LOCKS()'", true),
+            ("SELECT Wsrep_Last_Seen_Gtid()", true),
             ("SELECT a_ FROM lock", false),
             ("", false),
         ] {
-            assert_eq!(names_locks(text.as_bytes()), expected, "{text}");
+            assert_eq!(names_calls(text.as_bytes()), expected, "{text}");
         }
     }
 
@@ -244,7 +259,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_survived(text in "[-@.,;()'\"`\\\\ a]{0,8}(GET_LOCK|RELEASE_ALL_LOCKS)?[-@.,;=:()'\"`\\\\ a]{0,12}") {
-            for call in lock_calls(text.as_bytes(), MYSQL) {
+            for call in calls(text.as_bytes(), MYSQL) {
                 proptest::prop_assert!(text.get(call.place).is_some());
             }
         }

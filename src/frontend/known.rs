@@ -1,0 +1,73 @@
+//! What is known of a statement before it runs.
+
+use super::{calls::Incomplete, replicated::Replicated};
+use crate::sql::{
+    self, Class, Dialect, Effect,
+    galera::{Question, SyncWait},
+};
+
+/// What is known of a statement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) class: Class,
+    pub(super) effect: Effect,
+    /// Which of these kinds it may be of.
+    pub(super) kinds: SyncWait,
+    /// Whether it may call functions that the node has a part in.
+    pub(super) may_call: bool,
+}
+
+impl Known {
+    /// Of a statement whose text is not known.
+    pub(super) const NOTHING: Self = Self {
+        class: Class::Write,
+        effect: Effect::Unknown,
+        kinds: SyncWait::ALL,
+        may_call: false,
+    };
+
+    /// What it asks of the node, if its text is this.
+    pub(super) fn question(self, text: &[u8], dialect: Dialect) -> Option<Question> {
+        let may_ask = matches!(
+            self.class,
+            Class::Read | Class::Expressions | Class::Session | Class::Autocommit
+        );
+        may_ask.then(|| Question::of(text, dialect)).flatten()
+    }
+}
+
+/// A statement that the server has prepared.
+pub(super) struct Prepared {
+    pub(super) known: Known,
+    pub(super) may_repeat: bool,
+    /// The server has some of its parameters, for one run.
+    pub(super) has_long_data: bool,
+    /// If it asks for what only the node knows.
+    pub(super) incomplete: Option<Incomplete>,
+}
+
+impl Replicated {
+    /// Finds out what a statement is.
+    pub(super) fn known(&mut self, text: &[u8]) -> Known {
+        let mut class = Class::of(text, self.dialect);
+        self.sets_completion = self.sets_completion
+            || matches!(class, Class::Session | Class::Autocommit)
+                && sql::sets_completion(text, self.dialect);
+        let looks_harmless = matches!(class, Class::Read | Class::Expressions | Class::Session);
+        if looks_harmless && self.may_write(text) {
+            class = Class::Write;
+        }
+        Known {
+            class,
+            effect: Effect::of(text, self.dialect),
+            kinds: SyncWait::of(text, self.dialect),
+            may_call: class.evaluates() && sql::names_calls(text),
+        }
+    }
+
+    /// Whether a statement that reads calls something that may write.
+    fn may_write(&self, text: &[u8]) -> bool {
+        let defined = self.transactions.defined();
+        defined.functions.are_named(text, self.dialect)
+    }
+}
