@@ -11,7 +11,7 @@ import time
 import pymysql
 
 import wire
-from cluster import PORT, define, error_of, expect, node, run
+from cluster import PORT, define, error_of, expect, node, run, server
 
 PART = sys.argv[2]
 COM_RESET_CONNECTION = 0x1F
@@ -70,6 +70,8 @@ SELECT = "SELECT v FROM fresh.t WHERE id = 1"
 def reads():
     prepared = ("SET wsrep_sync_wait = 1", f"PREPARE s FROM '{SELECT}'")
     stale = {}
+    with server(1) as connection:
+        is_mariadb = "MariaDB" in run(connection, "SELECT VERSION()")[0][0]
     for name, read, *set_up in (
         ("nothing set", by(SELECT)),
         ("another kind", by(SELECT), "SET wsrep_sync_wait = 14"),
@@ -79,6 +81,8 @@ def reads():
         ("CALL", by("CALL fresh.p()"), "SET autocommit = 1, wsrep_sync_wait = 1, @a = 2"),
         ("UPDATE", rows_changed, "SET wsrep_sync_wait = 2"),
         ("INSERT", rows_inserted, "SET wsrep_sync_wait = 4"),
+        *([("SET STATEMENT", by(f"SET STATEMENT wsrep_sync_wait = 1, max_statement_time = 9 FOR {SELECT}")),
+           ("another SET STATEMENT", by(f"SET STATEMENT max_statement_time = 9 FOR {SELECT}"), "SET wsrep_sync_wait = 1")] if is_mariadb else []),
         ("causal reads", by(SELECT), "SET wsrep_causal_reads = ON"),
     ):
         stale[name] = stale_reads(read, set_up)
@@ -154,6 +158,13 @@ def settings():
         ):
             run(connection, statement)
             expect(statement, shown(connection), expected)
+        if "MariaDB" in connection.get_server_info():
+            shows = "SELECT @@wsrep_sync_wait, @@sort_buffer_size"
+            statement = f"SET STATEMENT wsrep_sync_wait = 5, sort_buffer_size = 100000 FOR {shows}"
+            expect(statement, run(connection, statement), ((5, 100000),))
+            expect("after it", shown(connection), (4, 3))
+            wrong = statement.replace("5", "'much'")
+            expect(wrong, error_of(connection, wrong), 1232)
         with node(1) as other:
             expect("a new session", shown(other), (3, 3))
             run(other, "SET wsrep_sync_wait = 1")

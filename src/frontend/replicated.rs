@@ -179,10 +179,9 @@ impl Replicated {
         let last = statements.len() - 1;
         let mut goes_on = true;
         for (at, text) in statements.into_iter().enumerate() {
-            let known = self.known(text);
             session.more_follows = at < last;
             let first = session.server.first_sequence();
-            let answer = self.statement(session, known, Source::Text(text)).await?;
+            let answer = self.text(session, text).await?;
             let answer = answer.starting_at(first);
             goes_on = self.goes_on();
             let ends = at == last || answer.is_error() || !goes_on;
@@ -194,6 +193,29 @@ impl Replicated {
         }
         session.more_follows = false;
         Ok(goes_on)
+    }
+
+    /// Runs a statement that has come as a text, with the settings that it has for itself alone.
+    async fn text(&mut self, session: &mut Session, text: &[u8]) -> Result<Answer, SessionError> {
+        let Some((own, rest)) = sql::galera::for_one_statement(text, self.dialect) else {
+            let known = self.known(text);
+            return self.statement(session, known, Source::Text(text)).await;
+        };
+        let shared = self.transactions.shared.clone();
+        let before = self.settings;
+        let values = shared.galera(before);
+        let changes = shared.changes_of(session, before, &values, &own, self.dialect);
+        let changes = match changes.await? {
+            Ok(changes) => changes,
+            Err(answer) => return Ok(answer),
+        };
+        for change in changes {
+            shared.make(&mut self.settings, change);
+        }
+        let known = self.known(&rest);
+        let answer = self.statement(session, known, Source::Text(&rest)).await;
+        self.settings = before;
+        answer
     }
 
     /// Whether the session goes on after a statement.

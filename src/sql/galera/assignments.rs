@@ -36,26 +36,57 @@ pub struct Assignments {
 impl Assignments {
     /// Those of a statement that begins with `SET`; none if it has none to a variable of the node.
     pub(super) fn of(text: &[u8], dialect: Dialect) -> Option<Self> {
-        let mut own = Vec::new();
-        let mut others: Vec<&[u8]> = Vec::new();
-        for part in parts(text, dialect) {
-            match assignment(part, dialect) {
-                Some(assignment) => own.push(assignment),
-                None => others.push(part),
-            }
-        }
-        if own.is_empty() {
-            return None;
-        }
+        let mut lexer = Lexer::new(text, dialect);
+        lexer.next();
+        let (parts, _) = parts(text, lexer, |token| token.is_symbol(b';'));
+        let (own, others) = split(parts, dialect)?;
         let rest = (!others.is_empty()).then(|| [b"SET", &others.join(&b',')[..]].concat());
         Some(Self { own, rest })
     }
 }
 
-/// What stands between the commas, after `SET`.
-fn parts(text: &[u8], dialect: Dialect) -> Vec<&[u8]> {
+/// What MariaDB's `SET STATEMENT … FOR` another statement assigns to variables of the node, and the statement without that;
+/// none if it is another statement, or assigns nothing of the kind.
+pub fn for_one_statement(text: &[u8], dialect: Dialect) -> Option<(Vec<Assignment>, Vec<u8>)> {
     let mut lexer = Lexer::new(text, dialect);
-    lexer.next();
+    let is_one = dialect.mariadb && lexer.next()?.is("SET") && lexer.next()?.is("STATEMENT");
+    if !is_one {
+        return None;
+    }
+    let (parts, end) = parts(text, lexer, |token| token.is("FOR"));
+    let (own, others) = split(parts, dialect)?;
+    let statement = text[end?..].trim_ascii_start();
+    let is_own = !own.iter().any(|assignment| assignment.is_global);
+    is_own.then(|| match &others[..] {
+        [] => (own, statement.to_vec()),
+        others => {
+            let others = others.join(&b',');
+            let others = others.trim_ascii();
+            let rest = [b"SET STATEMENT ", others, b" FOR ", statement].concat();
+            (own, rest)
+        }
+    })
+}
+
+/// Assignments to variables of the node, and others; none if there are only others.
+fn split(parts: Vec<&[u8]>, dialect: Dialect) -> Option<(Vec<Assignment>, Vec<&[u8]>)> {
+    let mut own = Vec::new();
+    let mut others = Vec::new();
+    for part in parts {
+        match assignment(part, dialect) {
+            Some(assignment) => own.push(assignment),
+            None => others.push(part),
+        }
+    }
+    (!own.is_empty()).then_some((own, others))
+}
+
+/// What stands between the commas up to a token, and where that ends if it is there.
+fn parts<'a>(
+    text: &'a [u8],
+    mut lexer: Lexer<'a>,
+    is_end: impl Fn(&Token) -> bool,
+) -> (Vec<&'a [u8]>, Option<usize>) {
     let mut parts = Vec::new();
     let (mut start, mut depth) = (lexer.at(), 0);
     while let Some((at, token)) = lexer.next_at() {
@@ -66,15 +97,15 @@ fn parts(text: &[u8], dialect: Dialect) -> Vec<&[u8]> {
                 parts.push(&text[start..at]);
                 start = lexer.at();
             }
-            Token::Symbol(b';') => {
+            _ if depth == 0 && is_end(&token) => {
                 parts.push(&text[start..at]);
-                return parts;
+                return (parts, Some(lexer.at()));
             }
             _ => {}
         }
     }
     parts.push(&text[start..]);
-    parts
+    (parts, None)
 }
 
 /// An assignment to a variable of the node, if it is one.
@@ -115,7 +146,7 @@ fn assignment(part: &[u8], dialect: Dialect) -> Option<Assignment> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::lexer::tests::MYSQL;
+    use crate::sql::lexer::tests::{MARIADB, MYSQL};
 
     #[test]
     fn own_and_others() {
@@ -167,10 +198,39 @@ mod tests {
         }
     }
 
+    #[test]
+    fn for_one_statement_alone() {
+        for (text, rest) in [
+            ("SET STATEMENT wsrep_sync_wait=1 FOR SELECT 1", "SELECT 1"),
+            (
+                "set statement max_statement_time = f(1, 2),wsrep_sync_wait=1 for UPDATE t SET a = 1",
+                "SET STATEMENT max_statement_time = f(1, 2) FOR UPDATE t SET a = 1",
+            ),
+        ] {
+            let (own, found) = for_one_statement(text.as_bytes(), MARIADB).unwrap();
+            assert_eq!(own[0].name, "wsrep_sync_wait");
+            assert_eq!(String::from_utf8(found).unwrap(), rest);
+        }
+        for (text, dialect) in [
+            ("SET STATEMENT max_statement_time=1 FOR SELECT 1", MARIADB),
+            ("SET STATEMENT wsrep_sync_wait=1", MARIADB),
+            (
+                "SET STATEMENT GLOBAL wsrep_sync_wait=1 FOR SELECT 1",
+                MARIADB,
+            ),
+            ("SET wsrep_sync_wait=1", MARIADB),
+            ("SET STATEMENT wsrep_sync_wait=1 FOR SELECT 1", MYSQL),
+        ] {
+            let found = for_one_statement(text.as_bytes(), dialect);
+            assert_eq!(found, None, "{text}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
-        fn any_text_is_survived(text in "SET ?[-@.,;=:()'\"`\\\\ a]{0,12}(wsrep_on)?[-@.,;=:()'\"`\\\\ a]{0,12}") {
+        fn any_text_is_survived(text in "SET ?(STATEMENT)?[-@.,;=:()'\"`\\\\ a]{0,12}(wsrep_on)?[-@.,;=:()'\"`\\\\ a]{0,12}") {
             let _ = Assignments::of(text.as_bytes(), MYSQL);
+            let _ = for_one_statement(text.as_bytes(), MARIADB);
         }
     }
 }

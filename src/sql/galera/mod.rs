@@ -8,7 +8,7 @@ mod question;
 mod sync_wait;
 mod values;
 
-pub use assignments::{Assignment, Assignments};
+pub use assignments::{Assignment, Assignments, for_one_statement};
 pub use question::Question;
 pub use sync_wait::SyncWait;
 pub use values::{Value, Values};

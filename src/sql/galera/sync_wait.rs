@@ -22,7 +22,8 @@ impl SyncWait {
 
     /// The kinds that a statement may be of.
     pub fn of(text: &[u8], dialect: Dialect) -> Self {
-        let Some(first) = Lexer::new(text, dialect).next() else {
+        let mut lexer = Lexer::new(text, dialect);
+        let Some(first) = lexer.next() else {
             return Self(0);
         };
         let begins = |words: &[&str]| words.iter().any(|word| first.is(word));
@@ -39,6 +40,9 @@ impl SyncWait {
         } else if begins(&["SHOW", "DESCRIBE", "DESC"]) {
             Self::SHOW
         } else if begins(&["WITH", "CALL", "EXECUTE", "EXPLAIN", "ANALYZE"]) {
+            Self::ALL
+        } else if first.is("SET") && lexer.next().is_some_and(|token| token.is("STATEMENT")) {
+            // MariaDB's `SET STATEMENT … FOR` another one.
             Self::ALL
         } else {
             Self(0)
@@ -69,6 +73,7 @@ mod tests {
             ("WITH c AS (SELECT 1) SELECT * FROM c", SyncWait::ALL),
             ("CALL p()", SyncWait::ALL),
             ("SET a = 1", SyncWait(0)),
+            ("SET STATEMENT a = 1 FOR SELECT 1", SyncWait::ALL),
             ("COMMIT", SyncWait(0)),
             ("", SyncWait(0)),
         ] {
