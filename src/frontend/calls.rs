@@ -46,8 +46,14 @@ pub(super) struct Incomplete {
 }
 
 impl Incomplete {
-    /// The statement with this text, if it asks for anything.
-    pub(super) fn of(text: &[u8], known: Known, dialect: Dialect) -> Option<Self> {
+    /// The statement with this text, if it asks for anything; and what the server is to prepare so that the client learns of
+    /// parameters and columns.
+    pub(super) fn of(
+        text: &[u8],
+        known: Known,
+        node: impl FnOnce() -> galera::Values,
+        dialect: Dialect,
+    ) -> Option<(Self, Vec<u8>)> {
         let calls = if known.may_call {
             calls(text, dialect)
         } else {
@@ -55,17 +61,23 @@ impl Incomplete {
         };
         let question = known.question(text, dialect);
         let question = question.filter(|question| !matches!(question, Question::Set(_)));
-        (question.is_some() || !calls.is_empty()).then(|| Self {
+        if question.is_none() && calls.is_empty() {
+            return None;
+        }
+        let incomplete = Self {
             text: text.to_vec(),
             calls,
             question,
             parameters: parameters_in(text, dialect),
             types: Vec::new(),
-        })
+        };
+        let introduction = incomplete.introduction(&node(), dialect);
+        // A text may have such a name in it and ask for nothing.
+        let asks = !incomplete.calls.is_empty() || introduction != text;
+        asks.then_some((incomplete, introduction))
     }
 
-    /// What the server is to prepare so that the client learns of parameters and columns.
-    pub(super) fn introduction(&self, node: &galera::Values, dialect: Dialect) -> Vec<u8> {
+    fn introduction(&self, node: &galera::Values, dialect: Dialect) -> Vec<u8> {
         let values = self.calls.iter().filter_map(|call| match call.function {
             Function::LastSeenGtid | Function::LastWrittenGtid => {
                 Some((call, Instead::Text(NOWHERE.to_owned())))
@@ -234,7 +246,7 @@ impl Replicated {
         let shared = self.transactions.shared.clone();
         let gtid = |place| Instead::Text(shared.gtid(place));
         let value = match evaluated.call.function {
-            Function::LastSeenGtid => gtid(Some(self.transactions.horizon())),
+            Function::LastSeenGtid => gtid(Some(shared.replicator.ordered())),
             Function::LastWrittenGtid => gtid(self.transactions.written),
             Function::SyncWaitUptoGtid => {
                 let waits = shared.wait_up_to(evaluated.text.as_deref(), evaluated.timeout);

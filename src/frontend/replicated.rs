@@ -230,15 +230,18 @@ impl Replicated {
         if let Some(refusal) = self.unreplicable(session, known.class, text).await? {
             return session.answer_with(refusal).await;
         }
-        let incomplete = Incomplete::of(text, known, self.dialect);
-        match &incomplete {
-            Some(incomplete) => {
-                let node = self.transactions.shared.galera(self.settings);
-                let text = incomplete.introduction(&node, self.dialect);
-                session.send(&Command::STMT_PREPARE.with(&text)).await?;
+        let node = || self.transactions.shared.galera(self.settings);
+        let incomplete = match Incomplete::of(text, known, node, self.dialect) {
+            Some((incomplete, introduction)) => {
+                let prepare = Command::STMT_PREPARE.with(&introduction);
+                session.send(&prepare).await?;
+                Some(incomplete)
             }
-            None => session.send(&packet).await?,
-        }
+            None => {
+                session.send(&packet).await?;
+                None
+            }
+        };
         if let Some(id) = session.prepared_id().await? {
             let may_call = incomplete.is_some();
             let prepared = Prepared {

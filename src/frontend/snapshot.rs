@@ -9,8 +9,8 @@ use super::{answer::Answer, session::Session, transaction::Transactions};
 use crate::{config::Isolation, id::Seqno, protocol::capability::Capabilities, sql::Effect};
 
 impl Transactions {
-    /// What the session can see: all up to here is committed on the server.
-    pub(super) fn horizon(&self) -> Seqno {
+    /// What the session sees for certain: all up to here is committed on the server.
+    fn horizon(&self) -> Seqno {
         let own = self.written.unwrap_or_default();
         own.max(self.shared.replicator.reached())
     }

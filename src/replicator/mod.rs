@@ -266,6 +266,11 @@ impl Replicator {
         self.lock().order.is_past(snapshot)
     }
 
+    /// Nothing after this can be seen on this node's server.
+    pub fn ordered(&self) -> Seqno {
+        self.lock().order.ordered()
+    }
+
     /// How much there is to keep in mind.
     pub fn load(&self) -> Load {
         self.lock().order.load()

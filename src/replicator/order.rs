@@ -56,6 +56,8 @@ pub(super) struct Order {
     applying: HashMap<KeyHash, (Mode, Seqno)>,
     /// See [`seen`](Self::seen).
     seen: Seqno,
+    /// See [`ordered`](Self::ordered).
+    ordered: Seqno,
 }
 
 /// A transaction of this node that is proposed.
@@ -116,8 +118,15 @@ impl Order {
         self.local.remove(&id);
     }
 
+    /// Nothing after this has taken effect on this node's server.
+    pub(super) fn ordered(&self) -> Seqno {
+        self.ordered.max(self.seen)
+    }
+
     /// Takes the next entry of the log.
     pub(super) fn deliver(&mut self, seqno: Seqno, entry: Entry) -> Action {
+        // A definition takes effect in the place of its claim.
+        self.ordered = self.ordered.max(seqno);
         let write_set = match entry {
             Entry::WriteSet(write_set) => write_set,
             Entry::Abandoned(id) if self.local.remove(&id).is_some() => {
