@@ -23,7 +23,7 @@ use crate::{
 const IN_PREPARED_TEXT: &str = "lock functions and WSREP_..._GTID cannot be used in PREPARE and EXECUTE IMMEDIATE, since the \
     node has to evaluate them first; call them in a statement, or have the driver prepare it";
 
-const TOO_LONG: &str = "a statement with lock functions or WSREP_..._GTID can have no parameters that are sent in advance or take more than 1 MiB";
+const TOO_LONG: &str = "a statement with lock functions, WSREP_..._GTID or a node's own variables can have no parameters that are sent in advance or take more than 1 MiB";
 
 const UNKNOWN_PARAMETERS: &str =
     "the parameters of lock functions and WSREP_..._GTID must be strings and numbers";

@@ -1,15 +1,19 @@
 //! What is known of a statement before it runs.
 
 use super::{calls::Incomplete, replicated::Replicated};
-use crate::sql::{
-    self, Class, Dialect, Effect,
-    galera::{Question, SyncWait},
+use crate::{
+    config::Isolation,
+    sql::{
+        self, Class, Dialect, Effect,
+        galera::{Question, SyncWait},
+    },
 };
 
 /// What is known of a statement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     pub(super) class: Class,
+    /// Known at [`Isolation::Snapshot`] alone.
     pub(super) effect: Effect,
     /// Which of these kinds it may be of.
     pub(super) kinds: SyncWait,
@@ -57,9 +61,14 @@ impl Replicated {
         if looks_harmless && self.may_write(text) {
             class = Class::Write;
         }
+        // It takes reading all of a text, and nobody else wants to know.
+        let effect = match self.transactions.shared.cluster.isolation {
+            Isolation::Server => Effect::Unknown,
+            Isolation::Snapshot => Effect::of(text, self.dialect),
+        };
         Known {
             class,
-            effect: Effect::of(text, self.dialect),
+            effect,
             kinds: SyncWait::of(text, self.dialect),
             may_call: class.evaluates() && sql::names_calls(text),
         }

@@ -5,24 +5,21 @@
 //! the locks of what it has changed. A snapshot is from the transaction's first statement, though. Source: Berenson et al., "A Critique
 //! of ANSI SQL Isolation Levels", 4.2.
 
-use super::{answer::Answer, session::Session, transaction::Transactions};
-use crate::{config::Isolation, id::Seqno, protocol::capability::Capabilities, sql::Effect};
+use super::{answer::Answer, session::Session, shared::Shared, transaction::Transactions};
+use crate::{config::Isolation, protocol::capability::Capabilities, sql::Effect};
 
 impl Transactions {
-    /// What the session sees for certain: all up to here is committed on the server.
-    fn horizon(&self) -> Seqno {
-        let own = self.written.unwrap_or_default();
-        own.max(self.shared.replicator.reached())
-    }
-
     /// Notes what the open transaction can see at its first statement, if it is to overwrite nothing else.
     pub(super) fn see(&mut self) {
-        if self.shared.cluster.isolation == Isolation::Server {
-            return;
-        }
-        let horizon = self.horizon();
-        if let Some(open) = &mut self.open {
-            open.snapshot.get_or_insert(horizon);
+        let Shared {
+            cluster,
+            replicator,
+            ..
+        } = &*self.shared;
+        if let Some(open) = &mut self.open
+            && cluster.isolation == Isolation::Snapshot
+        {
+            open.snapshot.get_or_insert_with(|| replicator.reached());
         }
     }
 

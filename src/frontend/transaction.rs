@@ -49,7 +49,7 @@ pub(super) struct Open {
     id: TransactionId,
     /// Whether a statement was in it that may have changed rows.
     wrote: bool,
-    /// What was committed here before its first statement, at [`Isolation::Snapshot`].
+    /// What was committed here before its first statement, if its isolation is that of a snapshot.
     pub(super) snapshot: Option<Seqno>,
 }
 

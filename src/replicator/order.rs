@@ -120,7 +120,7 @@ impl Order {
 
     /// Nothing after this has taken effect on this node's server.
     pub(super) fn ordered(&self) -> Seqno {
-        self.ordered.max(self.seen)
+        self.ordered
     }
 
     /// Takes the next entry of the log.
