@@ -25,6 +25,17 @@ AFTER = ["SELECT ROW_COUNT()", "SELECT FOUND_ROWS()", "SELECT LAST_INSERT_ID()",
 # And of its warnings. MariaDB keeps them while statements name no tables; a node keeps them for one statement.
 CONDITIONS = ["SHOW WARNINGS", "SHOW ERRORS", "SHOW WARNINGS LIMIT 1", "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count, @@error_count",
               "SELECT ROW_COUNT(), @@error_count", "GET DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT", "GET DIAGNOSTICS CONDITION 1 @s = MYSQL_ERRNO, @m = MESSAGE_TEXT"]
+# Sequences that a node once answered otherwise than its server.
+FOUND = [
+    # On MySQL a transaction that follows another by BEGIN is read only, or not, as that one was.
+    ["SET TRANSACTION READ ONLY", "BEGIN", "BEGIN", "SELECT COUNT(*) FROM a", "COMMIT", "BEGIN", "COMMIT"],
+    ["BEGIN", "SET SESSION TRANSACTION READ ONLY", "BEGIN", "SELECT COUNT(*) FROM a", "INSERT INTO a (k) VALUES (1)", "COMMIT", "BEGIN"],
+    ["SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ WRITE", "BEGIN", "INSERT INTO a (k) VALUES (2)", "COMMIT", "BEGIN", "DELETE FROM a"],
+    ["SET autocommit = 0", "SET TRANSACTION READ ONLY", "SELECT COUNT(*) FROM a", "BEGIN", "SELECT COUNT(*) FROM a", "COMMIT", "DELETE FROM b", "BEGIN"],
+    # A statement that is refused there does not begin the transaction.
+    ["SET TRANSACTION READ ONLY", "DELETE FROM a", "DELETE FROM a", "SELECT COUNT(*) FROM a", "DELETE FROM a WHERE id = 9"],
+    ["SET autocommit = 0", "START TRANSACTION READ ONLY", "SET autocommit = 1", "DELETE FROM a", "SHOW ERRORS", "DELETE FROM a", "BEGIN", "COMMIT", "DELETE FROM b"],
+]
 
 
 class Writer:
@@ -48,6 +59,12 @@ class Writer:
         self.with_cursor = {}
         # Servers give up what a session has left a moment after its end.
         self.locks = [f"lock {self.random.randint(0, 1 << 30)}" for _ in range(2)]
+
+    def opening(self):
+        """How a sequence begins: half of those that may turn autocommit off do so."""
+        if self.has_programs or self.random.random() < 0.5:
+            return []
+        return [("query", "SET autocommit = 0"), *([("query", "SAVEPOINT s1")] if self.random.random() < 0.3 else [])]
 
     def of(self, *choices):
         if self.has_programs:
@@ -122,10 +139,9 @@ class Writer:
         return self.of("SELECT @k, @o", "SELECT 1", "DO 1", "DO writes(3)", "SELECT counted()", f"SELECT writes({self.small()})", "SELECT DATABASE(), @@sql_mode")
 
     def transaction(self):
-        # What MySQL does otherwise than it says: BEGIN after READ ONLY reads only, too, and a snapshot may come with a warning.
-        odd = ("START TRANSACTION READ ONLY", "START TRANSACTION WITH CONSISTENT SNAPSHOT") if self.is_mariadb else (
-            "START TRANSACTION READ ONLY; SELECT COUNT(*) FROM a; COMMIT",)
-        return self.of(*odd, "BEGIN", "START TRANSACTION", "BEGIN", "COMMIT", "COMMIT", "ROLLBACK", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "COMMIT WORK",
+        # On MySQL it may come with a warning.
+        snapshot = self.on_mariadb("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        return self.of(*snapshot, "START TRANSACTION READ ONLY", "BEGIN", "START TRANSACTION", "BEGIN", "COMMIT", "COMMIT", "ROLLBACK", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "COMMIT WORK",
                        "START TRANSACTION READ WRITE", "SAVEPOINT s1",
                        "SAVEPOINT s2", "ROLLBACK TO s1", "ROLLBACK TO SAVEPOINT s2", "RELEASE SAVEPOINT s1", "SET autocommit = 0", "SET autocommit = 1",
                        "SET @@autocommit = 1", "COMMIT AND NO CHAIN NO RELEASE")

@@ -3,10 +3,12 @@
 use super::{
     answer::Answer,
     replicated::Replicated,
+    rollback::abandon,
     session::{Session, SessionError},
     statement::Source,
 };
 use crate::{
+    id::TransactionId,
     protocol::{errno, response::Status},
     sql::{Access, Class, Completion},
 };
@@ -19,6 +21,9 @@ impl Replicated {
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
         let answer = self.transactions.run(session, source, 0).await?;
+        if session.has(Status::AUTOCOMMIT) {
+            self.transactions.early.clear();
+        }
         let commits =
             self.transactions.is_open() && answer.error_number() == Some(errno::NOT_INSIDE_XA);
         if !commits || matches!(source, Source::Packet) {
@@ -29,6 +34,16 @@ impl Replicated {
             return Ok(committed);
         }
         self.transactions.run(session, source, 0).await
+    }
+
+    /// What the open transaction may do.
+    pub(super) fn access(&self, session: &Session) -> Option<Access> {
+        let is_read_only = session.has(Status::IN_READ_ONLY_TRANSACTION);
+        self.transactions.is_open().then_some(if is_read_only {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
+        })
     }
 
     /// Commits or rolls back what is open, and does what the statement asks for then.
@@ -48,12 +63,8 @@ impl Replicated {
         let chain = said.chain.unwrap_or_else(|| is_default("CHAIN"));
         let release = said.release.unwrap_or_else(|| is_default("RELEASE"));
         let is_servers = !self.transactions.is_open() && (self.reads_only || !chain);
-        let is_read_only = session.has(Status::IN_READ_ONLY_TRANSACTION);
-        let access = self.transactions.is_open().then_some(if is_read_only {
-            Access::ReadOnly
-        } else {
-            Access::ReadWrite
-        });
+        let access = self.access(session);
+        self.transactions.early.clear();
         let answer = if is_servers {
             session.relay(source, 0).await?
         } else {
@@ -72,4 +83,21 @@ impl Replicated {
         }
         Ok(answer)
     }
+}
+
+/// Ends a transaction that has only read.
+pub(super) async fn commit_reads(
+    session: &mut Session,
+    id: TransactionId,
+) -> Result<Answer, SessionError> {
+    let commit = [
+        format!("XA END '{id}'"),
+        format!("XA COMMIT '{id}' ONE PHASE"),
+    ];
+    let [ended, committed] = session.run_own(commit).await?;
+    if ended.is_error() {
+        abandon(session, id).await?;
+        return Ok(ended);
+    }
+    Ok(committed)
 }

@@ -16,6 +16,7 @@ mod proxied;
 mod replicated;
 mod rollback;
 mod rows;
+mod savepoints;
 mod session;
 mod settings;
 mod shared;

@@ -51,6 +51,8 @@ pub(super) struct Replicated {
     prepared: HashMap<u32, Prepared>,
     last_prepared: u32,
     multi_statements: bool,
+    /// What the transaction might do that a statement is committing implicitly.
+    access: Option<Access>,
     /// In a `START TRANSACTION READ ONLY`, which is the server's own.
     pub(super) reads_only: bool,
     /// What the server no longer knows of the last statement, if that was a transaction by itself.
@@ -74,6 +76,7 @@ impl Replicated {
             prepared: HashMap::new(),
             last_prepared: LAST_PREPARED,
             multi_statements: session.capabilities.has(Capabilities::MULTI_STATEMENTS),
+            access: None,
             reads_only: false,
             aftermath: None,
             has_lost: false,
@@ -147,6 +150,7 @@ impl Replicated {
                     self.transactions.roll_back(session).await?;
                 }
                 self.has_lost = false;
+                self.transactions.early.clear();
                 self.prepared.clear();
                 self.settings = self.transactions.shared.settings();
                 let goes_on = session.command(command).await?;
@@ -381,6 +385,10 @@ impl Replicated {
         {
             return Ok(Some(refusal));
         }
+        if class.commits_implicitly() {
+            self.transactions.early.clear();
+        }
+        self.access = self.access(session);
         if self.transactions.is_open() && class.commits_implicitly() {
             let answer = self.transactions.commit(session).await?;
             if answer.is_error() {
@@ -463,6 +471,9 @@ impl Replicated {
             Class::Begin { access, snapshot } => {
                 session.discard(source).await?;
                 self.reads_only = false;
+                // On MySQL it is like the one that it has ended.
+                let before = self.access.take().filter(|_| !self.dialect.mariadb);
+                let access = access.or(before);
                 self.transactions.begin(session, access, snapshot).await
             }
             Class::Commit(completion) | Class::Rollback(completion) => {
@@ -473,6 +484,7 @@ impl Replicated {
             }
             Class::Definition => self.transactions.define(session, source).await,
             Class::Autocommit => self.set_autocommit(session, source).await,
+            Class::Savepoint => self.savepoint(session, source).await,
             _ => self.transactions.run(session, source, 0).await,
         }
     }

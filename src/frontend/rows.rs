@@ -1,5 +1,7 @@
 //! Statements that read or write rows.
 
+use std::mem;
+
 use super::{
     aftermath::Aftermath,
     answer::Answer,
@@ -7,6 +9,7 @@ use super::{
     replicated::Replicated,
     session::{Session, SessionError},
     statement::Source,
+    transaction::READ_ONLY,
 };
 use crate::{
     protocol::{errno, response::Status},
@@ -145,7 +148,18 @@ impl Replicated {
             return Ok(committed.is_error().then_some(committed));
         }
         if ends || is_over {
+            let early = mem::take(&mut self.transactions.early);
             self.transactions.roll_back(session).await?;
+            if ends && !is_over {
+                // The transaction has not begun: what was said of it still holds.
+                if number == errno::READ_ONLY_TRANSACTION {
+                    let [_] = session.run_own([READ_ONLY.to_owned()]).await?;
+                }
+                self.transactions.early = early;
+                if let Some(error) = self.transactions.set_early(session).await? {
+                    return Ok(Some(error));
+                }
+            }
         }
         let refusal = || Answer::refusal(errno::NOT_SUPPORTED_YET, ENDS_TRANSACTION);
         Ok(ends_transaction.then(refusal))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{
     answer::Answer,
+    ending::commit_reads,
     rollback::{abandon, give_up, irreplicable, refusal, undecided, unless_killed},
     session::{Session, SessionError},
     shared::Shared,
@@ -27,6 +28,9 @@ use crate::{
 const COMMIT: &str = "COMMIT AND NO CHAIN NO RELEASE";
 const ROLLBACK: &str = "ROLLBACK AND NO CHAIN NO RELEASE";
 
+/// Of the next transaction.
+pub(super) const READ_ONLY: &str = "SET TRANSACTION READ ONLY";
+
 /// Reads a table; without a lock, unless the session is at SERIALIZABLE.
 const READ: &[u8] = b"SELECT COUNT(*) FROM trireme.mark WHERE slot = 0";
 
@@ -36,6 +40,8 @@ pub(super) struct Transactions {
     slot: Option<Arc<Slot>>,
     seat: Seat,
     pub(super) open: Option<Open>,
+    /// Savepoints of the one that a client with autocommit off has not yet begun, oldest first.
+    pub(super) early: Vec<Vec<u8>>,
     /// The place of the last transaction or definition that the session has committed.
     pub(super) written: Option<Seqno>,
     /// The session cannot end the last transaction: only the node can decide it, or only the session's end
@@ -60,6 +66,7 @@ impl Transactions {
             shared,
             slot: None,
             open: None,
+            early: Vec::new(),
             written: None,
             must_end: false,
         }
@@ -176,7 +183,7 @@ impl Transactions {
         }
         let id = self.shared.next_id();
         let access = access.map(|access| match access {
-            Access::ReadOnly => "SET TRANSACTION READ ONLY",
+            Access::ReadOnly => READ_ONLY,
             Access::ReadWrite => "SET TRANSACTION READ WRITE",
         });
         let start = format!("XA START '{id}'");
@@ -195,6 +202,10 @@ impl Transactions {
             wrote: false,
             snapshot: None,
         });
+        if let Some(error) = self.set_early(session).await? {
+            self.roll_back(session).await?;
+            return Ok(error);
+        }
         if snapshot {
             self.see();
             let read = session.record(READ, 0).await?;
@@ -254,6 +265,7 @@ impl Transactions {
     /// Commits the open transaction. The answer is as `COMMIT` would get it; after an error the
     /// transaction has been rolled back, unless the session [`must_end`](Self::must_end).
     pub(super) async fn commit(&mut self, session: &mut Session) -> Result<Answer, SessionError> {
+        self.early.clear();
         let wrote = self.open.as_ref().is_some_and(|open| open.wrote);
         let id = self.open.as_ref().map(|open| open.id);
         if !self.seat.end(id).await {
@@ -468,6 +480,7 @@ impl Transactions {
         &mut self,
         session: &mut Session,
     ) -> Result<Answer, SessionError> {
+        self.early.clear();
         // Whether it may commit does not matter any more.
         let _ = self.seat.end(None).await;
         let answer = match self.open.take() {
@@ -480,18 +493,4 @@ impl Transactions {
         self.seat.ended();
         Ok(answer)
     }
-}
-
-/// Ends a transaction that has only read.
-async fn commit_reads(session: &mut Session, id: TransactionId) -> Result<Answer, SessionError> {
-    let commit = [
-        format!("XA END '{id}'"),
-        format!("XA COMMIT '{id}' ONE PHASE"),
-    ];
-    let [ended, committed] = session.run_own(commit).await?;
-    if ended.is_error() {
-        abandon(session, id).await?;
-        return Ok(ended);
-    }
-    Ok(committed)
 }

@@ -75,8 +75,15 @@ pub(super) fn commit(lexer: Lexer) -> Class {
 }
 
 /// What follows `ROLLBACK`, which goes back to a savepoint or ends the transaction.
-pub(super) fn rollback(lexer: Lexer) -> Class {
-    Completion::read(lexer).map_or(Class::Session, Class::Rollback)
+pub(super) fn rollback(mut lexer: Lexer) -> Class {
+    if let Some(completion) = Completion::read(lexer.clone()) {
+        return Class::Rollback(completion);
+    }
+    if lexer.any(|token| token.is("TO")) {
+        Class::Savepoint
+    } else {
+        Class::Session
+    }
 }
 
 impl Completion {

@@ -19,6 +19,8 @@ pub enum Class {
     },
     Commit(Completion),
     Rollback(Completion),
+    /// Sets a savepoint, goes back to one or forgets it.
+    Savepoint,
     /// Sets `autocommit`, which commits what is open if it turns it on.
     Autocommit,
     /// Nothing: it neither starts a transaction nor ends one.
@@ -57,7 +59,7 @@ pub enum Unsupported {
 }
 
 /// What neither commits nor reads tables in a transaction.
-const SESSION: [&str; 16] = [
+const SESSION: [&str; 14] = [
     "SHOW",
     "UNLOCK",
     "USE",
@@ -67,8 +69,6 @@ const SESSION: [&str; 16] = [
     "EXPLAIN",
     "PREPARE",
     "DEALLOCATE",
-    "SAVEPOINT",
-    "RELEASE",
     "KILL",
     "SIGNAL",
     "RESIGNAL",
@@ -151,6 +151,8 @@ impl Class {
             bounds::commit(lexer)
         } else if first.is("ROLLBACK") {
             bounds::rollback(lexer)
+        } else if is_one_of(&["SAVEPOINT", "RELEASE"]) {
+            Self::Savepoint
         } else if first.is("SET") {
             set(lexer, dialect)
         } else if first.is("WITH") {
@@ -387,10 +389,10 @@ mod tests {
         ),
         ("COMMIT NO RELEASE", commit(None, Some(false))),
         ("ROLLBACK", Rollback(PLAIN)),
-        ("ROLLBACK TO s", Session),
-        ("ROLLBACK WORK TO SAVEPOINT s", Session),
-        ("SAVEPOINT s", Session),
-        ("RELEASE SAVEPOINT s", Session),
+        ("ROLLBACK TO s", Savepoint),
+        ("ROLLBACK WORK TO SAVEPOINT s", Savepoint),
+        ("SAVEPOINT s", Savepoint),
+        ("RELEASE SAVEPOINT s", Savepoint),
         ("SET autocommit=0", Autocommit),
         ("SET @@session.autocommit := ON", Autocommit),
         ("SET SESSION autocommit = 'off'", Autocommit),

@@ -14,6 +14,7 @@ mod lexer;
 mod literal;
 mod put;
 mod repeat;
+mod savepoint;
 mod spanned;
 
 pub use bounds::{Access, Completion, sets_completion};
@@ -27,3 +28,4 @@ pub use lexer::{Dialect, names_one_of, statements};
 pub use literal::hex;
 pub use put::{Instead, put_values};
 pub use repeat::may_repeat;
+pub use savepoint::Savepoint;
