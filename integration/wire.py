@@ -38,12 +38,12 @@ def comparable(answer):
 class Connection:
     """A session of root, who has no password here."""
 
-    def __init__(self, port, capabilities):
+    def __init__(self, port, capabilities, collation=45):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.input = self.socket.makefile("rb")
         self.count = 0
         self.greeting = self.frame()
-        answer = struct.pack("<IIB23x", capabilities, 1 << 30, 45) + b"root\0\0" + self.plugin() + b"\0"
+        answer = struct.pack("<IIB23x", capabilities, 1 << 30, collation) + b"root\0\0" + self.plugin() + b"\0"
         self.socket.sendall(packet(answer, 1))
         self.verdict = self.frame()
 

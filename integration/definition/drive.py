@@ -13,6 +13,7 @@ import time
 
 import pymysql
 
+import wire
 from cluster import (
     NODES, OWN_SCHEMAS, PORT, at_once, define, error_of, expect_equal, expect_positions, kill, node, pid_of, position, run,
     runs, server, start_again, tables_of,
@@ -23,6 +24,9 @@ DEADLOCK, DENIED, EXISTS, SYNTAX, UNKNOWN = 1213, 1044, 1050, 1064, 1051
 NO_SUCH_USER, CANNOT_CREATE_USER = 1133, 1410
 # What a node says that has defined what the others know nothing of.
 VOID = "the cluster went on without what was defined here"
+
+# What is kept with a program.
+CHARACTER_SETS = "character_set_client, collation_connection, database_collation"
 
 # Definitions, one session after the other; each session on the next node.
 SESSIONS = (
@@ -99,12 +103,14 @@ def dictionary(number):
     own = f"NOT IN {OWN_SCHEMAS}"
     note("database", run(connection, f"SELECT schema_name, '', default_character_set_name, default_collation_name "
          f"FROM information_schema.schemata WHERE schema_name {own}"))
-    note("routine", run(connection, f"SELECT routine_schema, routine_name, routine_definition, definer, sql_mode "
+    note("routine", run(connection, f"SELECT routine_schema, routine_name, routine_definition, definer, sql_mode, {CHARACTER_SETS} "
          f"FROM information_schema.routines WHERE routine_schema {own}"))
-    note("trigger", run(connection, f"SELECT trigger_schema, trigger_name, action_statement, definer, sql_mode "
+    note("trigger", run(connection, f"SELECT trigger_schema, trigger_name, action_statement, definer, sql_mode, {CHARACTER_SETS} "
          f"FROM information_schema.triggers WHERE trigger_schema {own}"))
     note("event", run(connection, f"SELECT event_schema, event_name, event_definition, definer, time_zone, starts, "
-         f"event_comment FROM information_schema.events WHERE event_schema {own}"))
+         f"event_comment, {CHARACTER_SETS} FROM information_schema.events WHERE event_schema {own}"))
+    note("view", run(connection, f"SELECT table_schema, table_name, view_definition, definer, character_set_client, collation_connection "
+         f"FROM information_schema.views WHERE table_schema {own}"))
     for schema, table in run(connection, f"SELECT table_schema, table_name FROM information_schema.tables "
                              f"WHERE table_schema {own}"):
         create = run(connection, f"SHOW CREATE TABLE `{schema}`.`{table}`")[0][1]
@@ -126,6 +132,22 @@ def expect_same_definitions():
     return len(first)
 
 
+def in_collations():
+    """Definitions by clients that connect with a collation that is not their character set's default one; gives their number."""
+    with server(1) as connection:
+        # In its greeting a client has one byte for it.
+        collations = run(connection, "SELECT MAX(id), MIN(id) FROM information_schema.collations WHERE id < 256 AND is_default <> 'Yes' "
+                         "AND character_set_name NOT IN ('ucs2', 'utf16', 'utf16le', 'utf32') GROUP BY character_set_name")
+    numbers = sorted(set(itertools.chain(*collations)))
+    for number, name in zip(numbers, itertools.cycle(NODES)):
+        client = wire.Connection(PORT + name, wire.COMMON, number)
+        for statement in f"CREATE TABLE e.by_{number} (v VARCHAR(9) DEFAULT 'x')", f"CREATE PROCEDURE e.says_{number}() SELECT 'x'":
+            answer = client.exchange(wire.query(statement))
+            assert answer[4] == 0, (number, answer)
+    expect_positions(position(name))
+    return 2 * len(numbers)
+
+
 def kinds():
     """Definitions of every kind, on each node in turn, are on all of them afterwards, and nothing else is."""
     with server(1) as connection:
@@ -139,6 +161,7 @@ def kinds():
                 run(connection, statement)
                 count += 1
         expect_positions(position(number))
+    count += in_collations()
     with node(2, autocommit=True) as connection:
         assert error_of(connection, "CREATE TABEL d.x (a INT)") == SYNTAX
         assert error_of(connection, "CREATE TABLE d.t (a INT)") == EXISTS

@@ -150,9 +150,11 @@ impl Session {
             let used = self.connection.query(&schema).await;
             used.map_err(Failure::of_statement)?;
         }
-        let set = format!("SET SESSION {}", settings.join(", "));
-        let set = self.connection.query(&set).await;
-        set.map_err(Failure::of_statement)?;
+        for assignments in settings {
+            let set = format!("SET SESSION {assignments}");
+            let set = self.connection.query(&set).await;
+            set.map_err(Failure::of_statement)?;
+        }
         match (self.connection.query(query.text).await, query.error) {
             (Ok(_), 0) => Ok(()),
             (Err(ConnectionError::Server { number, .. }), expected)

@@ -56,7 +56,10 @@ impl<'a> Query<'a> {
     }
 
     /// The assignments that give a session what the statement depends on, for a server of the same
-    /// family. `second` is the time in its event.
+    /// family, in lists to be made one after the other. `second` is the time in its event.
+    ///
+    /// MariaDB takes the number of a collation for `character_set_client` only if it is the character set's default one, and
+    /// drivers connect with others. So it gets the character set of the `collation_connection` before.
     ///
     /// | number | bytes | variable |
     /// |---|---|---|
@@ -87,17 +90,25 @@ impl<'a> Query<'a> {
         // A server does not log them when they are 1.
         let unless_logged = ["auto_increment_increment = 1", "auto_increment_offset = 1"];
         let mut settings: Vec<_> = unless_logged.map(str::to_owned).into();
+        let mut before = None;
         let mut microseconds = 0;
         let mut rest = Rest(self.variables);
         while let Some(number) = rest.number(1) {
             let known = rest.setting(number as u8, is_mariadb, &mut settings);
             match known.ok_or(UnknownVariable(number as u8))? {
                 Setting::Microseconds(value) => microseconds = value,
+                Setting::Client(collation) if is_mariadb => {
+                    before = Some(format!("collation_connection = {collation}"));
+                    settings.push("character_set_client = @@character_set_connection".to_owned());
+                }
+                Setting::Client(collation) => {
+                    settings.push(format!("character_set_client = {collation}"));
+                }
                 Setting::Other => {}
             }
         }
         settings.push(format!("timestamp = {second}.{microseconds:06}"));
-        Ok(settings)
+        Ok(before.into_iter().chain([settings.join(", ")]).collect())
     }
 }
 
@@ -118,6 +129,8 @@ const FLAGS: [(u32, &str, bool, bool); 7] = [
 /// What a variable is when it has been read.
 enum Setting {
     Microseconds(u64),
+    /// The number of the collation whose character set the client's is.
+    Client(u64),
     /// It is among the assignments, or of no meaning for another session.
     Other,
 }
@@ -148,9 +161,10 @@ impl<'a> Rest<'a> {
                 set("auto_increment_offset", self.number(2)?);
             }
             4 => {
-                set("character_set_client", self.number(2)?);
+                let client = self.number(2)?;
                 set("collation_connection", self.number(2)?);
                 set("collation_server", self.number(2)?);
+                return Some(Setting::Client(client));
             }
             5 => {
                 let zone = str::from_utf8(self.string()?).ok()?.replace('\'', "''");
@@ -267,7 +281,7 @@ mod tests {
     fn a_session_gets_what_a_statement_depends_on() {
         // As MariaDB 10.11 and MySQL 9.7 have written them.
         let mariadb = b"\x00\x00\x00\x00\x05\x01\x04\x00\x00\x00\x00\x00\x00\x00\x05\x06+03:00\
-            \x06\x03std\x04\x21\x00\x21\x00\x08\x00\x0b\x04root\x09localhost\x80\x0d\x08\x07\
+            \x06\x03std\x04\xe0\x00\x21\x00\x08\x00\x0b\x04root\x09localhost\x80\x0d\x08\x07\
             \x81\x23\0\0\0\0\0\0\0";
         let mysql =
             b"\x00\x00\x40\x00\x00\x03\x03\x00\x02\x00\x07\x04\x00\x0c\x01d1\0\x0c\xfe\x12\xff\x00\x13\x01\x14\x00";
@@ -275,11 +289,11 @@ mod tests {
             (
                 &mariadb[..],
                 true,
-                "auto_increment_increment = 1, auto_increment_offset = 1, sql_auto_is_null = 0, check_constraint_checks = 1, \
+                "collation_connection = 224; auto_increment_increment = 1, auto_increment_offset = 1, sql_auto_is_null = 0, check_constraint_checks = 1, \
                 explicit_defaults_for_timestamp = 1, foreign_key_checks = 0, unique_checks = 1, \
                 sql_if_exists = 0, system_versioning_insert_history = 0, sql_mode = 4, \
-                time_zone = '+03:00', character_set_client = 33, collation_connection = 33, \
-                collation_server = 8, timestamp = 9.460813",
+                time_zone = '+03:00', collation_connection = 33, collation_server = 8, \
+                character_set_client = @@character_set_connection, timestamp = 9.460813",
             ),
             (
                 mysql,
@@ -293,7 +307,7 @@ mod tests {
         ] {
             let bytes = body(variables);
             let settings = Query::decode(&bytes).unwrap().settings(9, is_mariadb);
-            assert_eq!(settings.map(|all| all.join(", ")), Ok(expected.to_owned()));
+            assert_eq!(settings.map(|all| all.join("; ")), Ok(expected.to_owned()));
         }
         for (variables, number) in [(&b"\x02"[..], 2), (b"\x07\x04", 7), (b"\x0c\x01d", 12)] {
             let bytes = body(variables);
