@@ -75,6 +75,19 @@ stock_mysql() {
   MYSQL+=" --lc-messages-dir=$root/usr/share/mysql --plugin-dir=$root/usr/lib/mysql/plugin --secure-file-priv="
 }
 
+# drivers_of_python: sets PYTHON to an interpreter that has what requirements.txt lists.
+drivers_of_python() {
+  local root=$(dirname "$(dirname "$TRIREME")")/python wanted=$ROOT/integration/requirements.txt
+  install python3-venv python3-dev gcc pkg-config libmariadb-dev
+  if ! cmp -s "$wanted" "$root/requirements.txt"; then
+    say "installing drivers of Python"
+    /usr/bin/python3 -m venv --clear "$root"
+    "$root/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
+    cp "$wanted" "$root/"
+  fi
+  PYTHON=$root/bin/python
+}
+
 # on_both_servers [OPTION…]: calls `promise SERVER [OPTION…]` for each kind of server, with the options of its
 # sandbox. Servers are started with these.
 on_both_servers() {

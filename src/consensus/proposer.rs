@@ -11,6 +11,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
 };
+use tracing::warn;
 
 use super::{
     MAX_BODY_BYTES, ProposeError,
@@ -290,6 +291,7 @@ impl Task {
 
     /// Answers those that have waited long enough. What was sent stays under way.
     fn give_up(&mut self, now: Duration) {
+        let mut given_up = 0;
         self.under_way.retain(|_, proposal| {
             if now - proposal.since < PATIENCE {
                 return true;
@@ -301,9 +303,18 @@ impl Task {
                     ProposeError::NoQuorum
                 };
                 let _ = answer.send(Err(error));
+                given_up += 1;
             }
             proposal.sent.is_some()
         });
+        if given_up > 0 {
+            let silent = now - self.last_sign;
+            warn!(
+                given_up,
+                ?silent,
+                "no sign of a majority: transactions fail"
+            );
+        }
     }
 }
 

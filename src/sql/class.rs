@@ -50,7 +50,10 @@ pub enum Unsupported {
         (mysqldump: --single-transaction, --skip-add-locks)"
     )]
     LockTables,
-    #[error("{0} decides what is captured for the other nodes and cannot be changed here")]
+    #[error(
+        "{0} decides what is captured for the other nodes and cannot be changed here (mysqldump: \
+        --set-gtid-purged=OFF)"
+    )]
     Setting(&'static str),
     #[error(
         "what events write commits on every node by itself and is not replicated; run it from a client"
