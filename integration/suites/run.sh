@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Promise: what passes of other people's test suites on a server passes through a node of a cluster.
+# SUITES=all also runs SQLAlchemy's tests of its engine and its ORM, which takes half an hour.
+. "$(dirname "$0")/../lib.sh"
+install mariadb-server mariadb-client
+build
+drivers_of_python
+HERE=$ROOT/integration/suites
+PLAIN=$SCRATCH/plain
+leave() { [ ! -d "$PLAIN" ] || "$TRIREME" sandbox stop --dir "$PLAIN" >/dev/null || true; }
+
+# source_of PACKAGE VERSION: sets SOURCE to what a package's own source distribution holds.
+source_of() {
+  SOURCE=$(dirname "$(dirname "$TRIREME")")/sources/$1-$2
+  [ ! -d "$SOURCE" ] || return 0
+  say "fetching the source of $1 $2"
+  local archive=$SCRATCH/source
+  "$PYTHON" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary "$1" --dest "$archive" "$1==$2"
+  mkdir -p "$SOURCE.new" && tar -xzf "$archive"/*.tar.gz -C "$SOURCE.new" --strip-components 1
+  rm -r "$archive" && mv "$SOURCE.new" "$SOURCE"
+}
+version_of() { sed -n "s/^$1==//p" "$ROOT/integration/requirements.txt"; }
+
+# suite NAME LEAST COMMAND [ARGUMENT…]: runs a command of pytest's, which gets the server's port, on the server alone and through a node.
+# So many tests must pass on both.
+suite() {
+  local name=$1 least=$2
+  for where in $((port + 311)) $((port + 1)); do
+    sql $where "DROP DATABASE IF EXISTS test; CREATE DATABASE test CHARACTER SET utf8mb4; DROP DATABASE IF EXISTS test_schema; CREATE DATABASE test_schema CHARACTER SET utf8mb4;
+      DROP DATABASE IF EXISTS test2; CREATE DATABASE test2"
+    OUTCOMES=$SCRATCH/$where PYTHONPATH=$HERE PYTHONDONTWRITEBYTECODE=1 "$3" $where -q -p outcomes -p no:cacheprovider -W ignore --tb=short "${@:4}" >"$SCRATCH/said.$where" 2>&1 || true
+    [ -s "$SCRATCH/$where" ] || { tail -n 20 "$SCRATCH/said.$where" >&2; fail "$name did not run"; }
+  done
+  "$PYTHON" "$HERE/compare.py" "$name" "$least" "$SCRATCH/$((port + 311))" "$SCRATCH/$((port + 1))"
+}
+
+pymysql() {
+  cd "$SOURCE"
+  printf '[{"host":"127.0.0.1","port":%d,"user":"root","passwd":"","db":"test","use_unicode":true,"local_infile":true},
+    {"host":"127.0.0.1","port":%d,"user":"root","passwd":"","db":"test2"}]' $1 $1 >pymysql/tests/databases.json
+  timeout 300 "$PYTHON" -m pytest "${@:2}" pymysql/tests
+}
+mysqlclient() {
+  cd "$SOURCE"
+  printf '[MySQLdb-tests]\nhost = 127.0.0.1\nport = %d\nuser = root\ndatabase = test\ndefault-character-set = utf8mb4\n' $1 >tests/default.cnf
+  timeout 300 "$PYTHON" -m pytest "${@:2}" tests
+}
+sqlalchemy() {
+  cd "$SOURCE"
+  timeout 1800 "$PYTHON" -m pytest -p no:logging --backend-only --dburi "$dialect+mysqldb://root@127.0.0.1:$1/test?charset=utf8mb4" "${@:2}"
+}
+
+promise() {
+  say "$1: starting three servers and nodes, and a server alone"
+  local server=mariadbd
+  dialect=mariadb
+  if [ $# != 1 ]; then
+    server=$3 dialect=mysql
+  fi
+  server+=" --local-infile=1 --log-bin-trust-function-creators=1"
+  start_sandbox $port --nodes 3 --server "$server" >/dev/null
+  "$TRIREME" sandbox --dir "$PLAIN" --port $((port + 10)) --nodes 1 --detach --server "$server" >/dev/null
+  # The suites expect 1 to be followed by 2.
+  for where in $((port + 301)) $((port + 311)); do
+    sql $where "SET GLOBAL auto_increment_increment = 1, GLOBAL auto_increment_offset = 1"
+  done
+  # Later ones come without the tests that need a server.
+  source_of PyMySQL 0.10.1
+  suite "PyMySQL's tests on $1" 120 pymysql
+  source_of mysqlclient "$(version_of mysqlclient)"
+  suite "mysqlclient's tests on $1" 150 mysqlclient
+  source_of SQLAlchemy "$(version_of SQLAlchemy)"
+  suite "SQLAlchemy's tests of the dialect on $1" 1500 sqlalchemy test/dialect/test_suite.py test/dialect/mysql
+  if [ "${SUITES:-}" = all ]; then
+    suite "SQLAlchemy's tests of the engine and the ORM on $1" 2000 sqlalchemy test/engine test/orm
+  fi
+  leave
+  rm -rf "$PLAIN"
+  stop_sandbox
+}
+on_both_servers
+say "suites: passed"
