@@ -72,7 +72,7 @@ promise() {
   source_of SQLAlchemy "$(version_of SQLAlchemy)"
   suite "SQLAlchemy's tests of the dialect on $1" 1500 sqlalchemy test/dialect/test_suite.py test/dialect/mysql
   if [ "${SUITES:-}" = all ]; then
-    suite "SQLAlchemy's tests of the engine and the ORM on $1" 2000 sqlalchemy test/engine test/orm
+    suite "SQLAlchemy's tests of the engine and the ORM on $1" 1800 sqlalchemy test/engine test/orm
   fi
   leave
   rm -rf "$PLAIN"
