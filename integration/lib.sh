@@ -5,7 +5,8 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # PROFILE=release for what is to be as fast as users have it.
 PROFILE=${PROFILE:-dev}
-TRIREME=${CARGO_TARGET_DIR:-$ROOT/target}/${PROFILE/dev/debug}/trireme
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+TRIREME=$TARGET/${PROFILE/dev/debug}/trireme
 # Each promise has 400 ports of its own: they run side by side.
 PROMISES=("$ROOT"/integration/*/run.sh)
 for port in "${!PROMISES[@]}"; do
@@ -14,6 +15,7 @@ done
 port=$((18000 + 400 * port))
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/trireme.XXXXXX")
 BOX=$SCRATCH/box
+PLAIN=$SCRATCH/plain
 # Debian has its servers there, and not everybody's PATH does.
 PATH=$PATH:/usr/sbin
 PIDS=()
@@ -22,7 +24,7 @@ say() { printf '== %s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
 finish() {
-  local code=$?
+  local code=$? box
   # What is about to go may say why.
   if [ $code != 0 ]; then
     for log in "$BOX"/node*/trireme.log; do
@@ -32,7 +34,9 @@ finish() {
   ! declare -F leave >/dev/null || leave
   for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${PIDS[@]}"; do wait "$pid" 2>/dev/null || true; done
-  [ ! -d "$BOX" ] || "$TRIREME" sandbox stop --dir "$BOX" >/dev/null || true
+  for box in "$BOX" "$PLAIN"; do
+    [ ! -d "$box" ] || "$TRIREME" sandbox stop --dir "$box" >/dev/null || true
+  done
   rm -rf "$SCRATCH"
 }
 trap finish EXIT
@@ -56,7 +60,7 @@ install() {
 # but its kernel.
 # Debian carries it in its unstable suite, which is unpacked beside what cargo builds.
 stock_mysql() {
-  local root=$(dirname "$(dirname "$TRIREME")")/stock-mysql sudo=
+  local root=$TARGET/stock-mysql sudo=
   if [ ! -x "$root/usr/sbin/mysqld" ]; then
     install debootstrap
     say "unpacking a stock MySQL"
@@ -77,7 +81,7 @@ stock_mysql() {
 
 # drivers_of_python: sets PYTHON to an interpreter that has what requirements.txt lists.
 drivers_of_python() {
-  local root=$(dirname "$(dirname "$TRIREME")")/python wanted=$ROOT/integration/requirements.txt
+  local root=$TARGET/python wanted=$ROOT/integration/requirements.txt
   install python3-venv python3-dev gcc pkg-config libmariadb-dev
   if ! cmp -s "$wanted" "$root/requirements.txt"; then
     say "installing drivers of Python"
@@ -123,6 +127,11 @@ start_sandbox() {
   SANDBOX=("$TRIREME" sandbox --dir "$BOX" --port "$1" --detach "${@:2}")
   "${SANDBOX[@]}"
 }
+
+# start_plain PORT [OPTION…]: a stock server alone, at PORT + 301, with its files in $PLAIN.
+start_plain() { "$TRIREME" sandbox --dir "$PLAIN" --port "$1" --nodes 1 --detach "${@:2}" >/dev/null; }
+
+stop_plain() { "$TRIREME" sandbox stop --dir "$PLAIN" >/dev/null; rm -rf "$PLAIN"; }
 
 stop_sandbox() { "$TRIREME" sandbox stop --dir "$BOX" >/dev/null; rm -rf "$BOX"; }
 

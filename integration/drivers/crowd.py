@@ -49,5 +49,13 @@ def many_sessions():
         assert value(cursor, "SELECT COUNT(*) FROM visit") == SESSIONS
 
 
+def many_rows():
+    """More than fit into any buffer, as they come."""
+    with connect(cursorclass=pymysql.cursors.SSCursor).cursor() as cursor:
+        cursor.execute("SELECT a.id FROM information_schema.collations a, information_schema.collations b LIMIT 50000")
+        assert sum(1 for _ in cursor) == 50000
+
+
+many_rows()
 many_sessions()
 print(f"{SESSIONS} sessions at once")

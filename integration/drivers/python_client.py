@@ -50,7 +50,15 @@ def by_hand(driver):
     except module.IntegrityError as error:
         assert error.args[0] == 1062, error
     connection.commit()
+    connection.ping()
     connection.close()
+
+    for wrong, number in (("password", 1045), ("database", 1049)):
+        try:
+            module.connect(**options(driver) | {wrong: "drivers_wrong"})
+            raise AssertionError(f"a wrong {wrong} was accepted")
+        except module.Error as error:
+            assert error.args[0] == number, error
 
 
 def by_sqlalchemy(url):

@@ -6,7 +6,6 @@ build
 drivers_of_python
 HERE=$ROOT/integration/drivers
 say "building the client that uses sqlx"
-TARGET=$(dirname "$(dirname "$TRIREME")")
 CARGO_TARGET_DIR=$TARGET cargo build --locked --quiet --manifest-path "$HERE/sqlx/Cargo.toml"
 node=$((port + 1))
 # The server needs a certificate for accounts that insist on TLS.
@@ -89,7 +88,7 @@ promise() {
   printf '3\n4\n' >"$SCRATCH/rows"
   got=$("${text[@]}" --local-infile=1 drivers -e "CREATE TABLE loaded (a INT PRIMARY KEY); LOAD DATA LOCAL INFILE '$SCRATCH/rows' INTO TABLE loaded; SELECT SUM(a) FROM loaded")
   [ "$got" = 7 ] || fail "got: $got"
-  "$PYTHON" "$HERE/crowd.py" $node
+  timeout 120 "$PYTHON" "$HERE/crowd.py" $node
   say "$1: $clients clients wrote and rolled back, inside TLS and without"
   stop_sandbox
 }

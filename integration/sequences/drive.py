@@ -62,7 +62,7 @@ class Session:
             case "close":
                 self.prepared.pop(what[0], None)
                 return self.exchange(wire.close(number))
-            # A BEGIN that has been given some is refused by MariaDB, and runs here.
+            # A BEGIN that has been given some is refused by MariaDB, and runs here (docs/differences.md).
             case "long data" if number == wire.NO_STATEMENT or parameters:
                 return self.exchange(wire.long_data(number, 0, b"1"))
             case "long data":

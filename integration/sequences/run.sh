@@ -5,16 +5,12 @@
 build
 install mariadb-server mariadb-client python3-pymysql
 
-PLAIN=$SCRATCH/plain
-leave() { [ ! -d "$PLAIN" ] || "$TRIREME" sandbox stop --dir "$PLAIN" >/dev/null || true; }
-
 promise() {
   say "$1: starting three servers and nodes, and a server alone"
   start_sandbox $port --nodes 3 "${@:2}" >/dev/null
-  "$TRIREME" sandbox --dir "$PLAIN" --port $((port + 10)) --nodes 1 --detach "${@:2}" >/dev/null
+  start_plain $((port + 10)) "${@:2}"
   drive $port $((port + 311)) "${SEQUENCE_SECONDS:-60}" "${SEQUENCES:-10000}" "${SEED:-1}"
-  leave
-  rm -rf "$PLAIN"
+  stop_plain
   stop_sandbox
 }
 # MySQL's AUTO_INCREMENT counter jumps over an explicit id that met a duplicate, but only once a session opens the table anew; whether it does

@@ -7,7 +7,7 @@ import collections
 import re
 import sys
 
-# Tests that fail through a node by what it refuses may do so in a way that does not show the refusal.
+# What a node refuses by design.
 DESIGNED = re.compile("XA transactions of clients|the sequence|engine|LOCK TABLES")
 
 

@@ -6,12 +6,10 @@ install mariadb-server mariadb-client
 build
 drivers_of_python
 HERE=$ROOT/integration/suites
-PLAIN=$SCRATCH/plain
-leave() { [ ! -d "$PLAIN" ] || "$TRIREME" sandbox stop --dir "$PLAIN" >/dev/null || true; }
 
 # source_of PACKAGE VERSION: sets SOURCE to what a package's own source distribution holds.
 source_of() {
-  SOURCE=$(dirname "$(dirname "$TRIREME")")/sources/$1-$2
+  SOURCE=$TARGET/sources/$1-$2
   [ ! -d "$SOURCE" ] || return 0
   say "fetching the source of $1 $2"
   local archive=$SCRATCH/source
@@ -59,7 +57,7 @@ promise() {
   fi
   server+=" --local-infile=1 --log-bin-trust-function-creators=1"
   start_sandbox $port --nodes 3 --server "$server" >/dev/null
-  "$TRIREME" sandbox --dir "$PLAIN" --port $((port + 10)) --nodes 1 --detach --server "$server" >/dev/null
+  start_plain $((port + 10)) --server "$server"
   # The suites expect 1 to be followed by 2.
   for where in $((port + 301)) $((port + 311)); do
     sql $where "SET GLOBAL auto_increment_increment = 1, GLOBAL auto_increment_offset = 1"
@@ -75,8 +73,7 @@ promise() {
     suite "SQLAlchemy's tests of dialects on $1" 1500 sqlalchemy test/dialect/test_suite.py
     suite "SQLAlchemy's tests of the engine and the ORM on $1" 1800 sqlalchemy test/engine test/orm
   fi
-  leave
-  rm -rf "$PLAIN"
+  stop_plain
   stop_sandbox
 }
 on_both_servers

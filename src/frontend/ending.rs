@@ -64,8 +64,8 @@ impl Replicated {
         let release = said.release.unwrap_or_else(|| is_default("RELEASE"));
         let is_servers = !self.transactions.is_open() && (self.reads_only || !chain);
         let access = self.access(session);
-        self.transactions.early.clear();
         let answer = if is_servers {
+            self.transactions.early.clear();
             session.relay(source, 0).await?
         } else {
             session.discard(source).await?;

@@ -51,7 +51,7 @@ pub(super) struct Replicated {
     prepared: HashMap<u32, Prepared>,
     last_prepared: u32,
     multi_statements: bool,
-    /// What the transaction might do that a statement is committing implicitly.
+    /// What the transaction might do that the last statement of the kind has committed implicitly, if there was one.
     access: Option<Access>,
     /// In a `START TRANSACTION READ ONLY`, which is the server's own.
     pub(super) reads_only: bool,
@@ -386,13 +386,13 @@ impl Replicated {
             return Ok(Some(refusal));
         }
         if class.commits_implicitly() {
+            self.access = self.access(session);
             self.transactions.early.clear();
-        }
-        self.access = self.access(session);
-        if self.transactions.is_open() && class.commits_implicitly() {
-            let answer = self.transactions.commit(session).await?;
-            if answer.is_error() {
-                return Ok(Some(answer));
+            if self.transactions.is_open() {
+                let answer = self.transactions.commit(session).await?;
+                if answer.is_error() {
+                    return Ok(Some(answer));
+                }
             }
         }
         if self.settings.sync_wait.meets(kinds) && !self.in_transaction(session) {
@@ -472,7 +472,7 @@ impl Replicated {
                 session.discard(source).await?;
                 self.reads_only = false;
                 // On MySQL it is like the one that it has ended.
-                let before = self.access.take().filter(|_| !self.dialect.mariadb);
+                let before = self.access.filter(|_| !self.dialect.mariadb);
                 let access = access.or(before);
                 self.transactions.begin(session, access, snapshot).await
             }
