@@ -58,7 +58,8 @@ def two_killed(box, *sandbox):
     expect_alone(3)
     slowest = seconds
     for expected, connection, statement in (
-        (NO_QUORUM, idle, "SELECT 1"),
+        (0, idle, "SELECT 1, @@wsrep_start_position"),
+        (NO_QUORUM, idle, "SELECT (SELECT 1)"),
         (NO_QUORUM, idle, "UPDATE t SET v = 3 WHERE id = 3"),
         (NO_QUORUM, idle, "CREATE TABLE u (a INT)"),
         (NO_QUORUM, idle, "CREATE USER somebody"),

@@ -34,7 +34,7 @@ impl Known {
     pub(super) fn question(self, text: &[u8], dialect: Dialect) -> Option<Question> {
         let may_ask = matches!(
             self.class,
-            Class::Read | Class::Expressions | Class::Session | Class::Autocommit
+            Class::Read | Class::Expressions { .. } | Class::Session | Class::Autocommit
         );
         may_ask.then(|| Question::of(text, dialect)).flatten()
     }
@@ -57,7 +57,10 @@ impl Replicated {
         self.sets_completion = self.sets_completion
             || matches!(class, Class::Session | Class::Autocommit)
                 && sql::sets_completion(text, self.dialect);
-        let looks_harmless = matches!(class, Class::Read | Class::Expressions | Class::Session);
+        let looks_harmless = matches!(
+            class,
+            Class::Read | Class::Expressions { .. } | Class::Session
+        );
         if looks_harmless && self.may_write(text) {
             class = Class::Write;
         }

@@ -110,7 +110,7 @@ impl Transactions {
         } = &*self.shared;
         let needs_one = match class {
             Class::Write | Class::Program | Class::Definition | Class::Administration => true,
-            Class::Read | Class::Expressions | Class::Begin { .. } => {
+            Class::Read | Class::Expressions { calls: true } | Class::Begin { .. } => {
                 !cluster.reads_without_majority
             }
             _ => false,

@@ -26,7 +26,10 @@ pub enum Class {
     /// Nothing: it neither starts a transaction nor ends one.
     Session,
     /// Reads no tables: it does not start a transaction either.
-    Expressions,
+    Expressions {
+        /// Whether it may call something that does.
+        calls: bool,
+    },
     /// Reads tables: it starts a transaction if autocommit is off.
     Read,
     /// May change rows.
@@ -108,7 +111,7 @@ impl Class {
     pub fn evaluates(self) -> bool {
         matches!(
             self,
-            Self::Read | Self::Write | Self::Program | Self::Expressions | Self::Session
+            Self::Read | Self::Write | Self::Program | Self::Expressions { .. } | Self::Session
         )
     }
 
@@ -197,10 +200,18 @@ impl Class {
 /// A query, which reads tables if it names where it reads from.
 fn query(first: Token, mut lexer: Lexer) -> Class {
     let is = |token: &Token, words: &[&str]| words.iter().any(|word| token.is(word));
-    if is(&first, &["TABLE", "HANDLER"]) || lexer.any(|token| is(&token, &["FROM", "TABLE"])) {
+    if is(&first, &["TABLE", "HANDLER"]) {
+        return Class::Read;
+    }
+    let mut calls = false;
+    let reads = lexer.any(|token| {
+        calls = calls || token.is_symbol(b'(');
+        is(&token, &["FROM", "TABLE"])
+    });
+    if reads {
         Class::Read
     } else {
-        Class::Expressions
+        Class::Expressions { calls }
     }
 }
 
@@ -413,10 +424,10 @@ mod tests {
             "SET STATEMENT max_statement_time=1 FOR DELETE FROM t",
             Write,
         ),
-        ("SELECT 1", Expressions),
-        ("SELECT 'FROM', f()", Expressions),
+        ("SELECT 1, @@port", Expressions { calls: false }),
+        ("SELECT 'FROM', f()", Expressions { calls: true }),
         ("SELECT a FROM t", Read),
-        ("(SELECT 1) UNION (SELECT 2)", Expressions),
+        ("(SELECT 1) UNION (SELECT 2)", Expressions { calls: true }),
         ("(SELECT 1) UNION (TABLE t)", Read),
         ("DO (SELECT a FROM t)", Read),
         ("SELECT * FROM t FOR UPDATE", Read),
@@ -479,7 +490,7 @@ mod tests {
         }
         for (text, expected) in [
             ("ANALYZE UPDATE t SET a = 1", Write),
-            ("ANALYZE FORMAT=JSON SELECT 1", Expressions),
+            ("ANALYZE FORMAT=JSON SELECT 1", Expressions { calls: false }),
             ("/*M!100100 DELETE FROM t */", Write),
             ("IF 1 THEN DELETE FROM t; END IF", Program),
         ] {
