@@ -57,7 +57,7 @@ end_one
 check cargo build --locked --bins --examples
 # Those that take longest come first.
 for name in definition nemesis suites crash retention slow priority commit behind fidelity traps page bursts strangers capture minority monitors \
-  sequences locks isolation sync_wait retry tls connections sandbox log rolling relay check balancer drivers service package; do
+  sequences statements locks isolation sync_wait retry tls connections sandbox log rolling relay check balancer drivers service package; do
   [ ${#NAME[@]} -lt "${LANES:-3}" ] || end_one
   begin $name bash integration/$name/run.sh
 done

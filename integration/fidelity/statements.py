@@ -56,6 +56,8 @@ STATEMENTS = [
     ("procedure, many results", b"", [query("CALL several(@o)"), query("SELECT @o")]),
     ("procedure, prepared", b"", "CALL several(?)", lambda s: [execute(s, [None])]),
     ("procedure, error in it", b"", [query("CREATE PROCEDURE fails() BEGIN SELECT 1; SELECT * FROM nowhere; END"), query("CALL fails()")]),
+    ("procedure, a cursor in it", b"after", [query("CREATE PROCEDURE walks() BEGIN DECLARE x INT; DECLARE c CURSOR FOR SELECT id FROM t; OPEN c; FETCH c INTO x; CLOSE c; SELECT 'after'; END"),
+        query("CALL walks()")]),
     ("function and trigger", b"", [query("CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.v = UPPER(NEW.v)"), query("INSERT INTO t (v) VALUES ('trig')"), query("SELECT * FROM t")]),
     ("prepared, parameters", b"hello", "SELECT ?, ?, id FROM t WHERE v <> ?",
      lambda s: [execute(s, ["hello", None, "q"]), execute(s, ["again", "", "q"])]),

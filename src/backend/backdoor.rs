@@ -190,7 +190,7 @@ pub(super) async fn record(
         place.position,
         hex(what)
     );
-    own.run_unlogged(&["BEGIN", &sql, bookmark::REMOVE, "COMMIT"])
+    own.run_unlogged(&["START TRANSACTION", &sql, bookmark::REMOVE, "COMMIT"])
         .await
 }
 

@@ -112,7 +112,11 @@ impl Note {
         let bookmark = backdoor.bookmark(own).await?;
         let end = [&moved, &bookmark, REMOVE, "COMMIT"];
         let rest = rest.iter().map(String::as_str);
-        let all: Vec<_> = ["BEGIN"].into_iter().chain(rest).chain(end).collect();
+        let all: Vec<_> = ["START TRANSACTION"]
+            .into_iter()
+            .chain(rest)
+            .chain(end)
+            .collect();
         restore_durability(own).await?;
         own.run_unlogged(&all).await
     }
@@ -133,7 +137,7 @@ impl Note {
         }
         let bookmark = backdoor.bookmark(own).await?;
         restore_durability(own).await?;
-        own.run_unlogged(&["BEGIN", &bookmark, REMOVE, "COMMIT"])
+        own.run_unlogged(&["START TRANSACTION", &bookmark, REMOVE, "COMMIT"])
             .await
     }
 

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{Connection, ConnectionError};
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 10] = [
     "columns_priv",
     "db",
     "event",
@@ -18,7 +18,6 @@ const TABLES: [&str; 11] = [
     "procs_priv",
     "proxies_priv",
     "roles_mapping",
-    "servers",
     "tables_priv",
 ];
 

@@ -249,7 +249,9 @@ impl Response {
 
     fn definitions_end(&mut self, head: &Head, then: Then) -> Option<Next> {
         let status = self.end(head)?;
-        if then == Then::Rows && status & CURSOR != 0 {
+        // A cursor of a procedure's own leaves the flag set, and more results follow then.
+        let ends = status & (CURSOR | Status::MORE_RESULTS) == CURSOR;
+        if then == Then::Rows && ends {
             return Some(self.result_end(status));
         }
         Some(self.follow(then, status))
@@ -305,6 +307,7 @@ mod tests {
     const EOF_MORE: &[u8] = b"\xfe\0\0\x0a\0";
     const EOF_OUT: &[u8] = b"\xfe\0\0\x0a\x10";
     const EOF_CURSOR: &[u8] = b"\xfe\0\0\x42\0";
+    const EOF_OWN_CURSOR: &[u8] = b"\xfe\0\0\x4a\0";
     const OK_END: &[u8] = b"\xfe\0\0\x02\0\0\0";
     const OK_END_MORE: &[u8] = b"\xfe\0\0\x0a\0\0\0";
     const OK_END_CURSOR: &[u8] = b"\xfe\0\0\x42\0\0\0";
@@ -371,6 +374,10 @@ mod tests {
             (
                 Shape::Results,
                 &[b"\x02", DEFINITION, DEFINITION, EOF_CURSOR],
+            ),
+            (
+                Shape::Results,
+                &[b"\x01", DEFINITION, EOF_OWN_CURSOR, ROW, EOF_MORE, DONE],
             ),
             (Shape::Results, &[b"\x01\0", EOF, ROW, EOF]),
             (Shape::Results, &[b"\x01\x01", DEFINITION, EOF, ROW, EOF]),

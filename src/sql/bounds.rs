@@ -32,12 +32,12 @@ pub fn sets_completion(statement: &[u8], dialect: Dialect) -> bool {
     is_set && lexer.any(|token| token.is_name("completion_type"))
 }
 
-/// What follows `BEGIN`, which is not a compound statement.
+/// What follows `BEGIN`: nothing, or a compound statement.
 pub(super) fn begin(lexer: Lexer) -> Class {
     match &words(lexer)[..] {
         [] => Class::BEGIN,
         [work] if work.is("WORK") => Class::BEGIN,
-        _ => Class::Session,
+        _ => Class::Program,
     }
 }
 

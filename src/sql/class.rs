@@ -6,6 +6,7 @@
 use super::{
     bounds::{self, Access, Completion},
     lexer::{Dialect, Lexer, Token, is_compound},
+    unsupported::Unsupported,
 };
 
 /// What a statement does to the session's transaction.
@@ -43,27 +44,6 @@ pub enum Class {
     Unsupported(Unsupported),
 }
 
-/// What a node of a cluster does not let through, because nobody could replicate it exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unsupported {
-    #[error("XA transactions of clients are not replicated; use BEGIN and COMMIT")]
-    Xa,
-    #[error(
-        "LOCK TABLES locks nothing on the other nodes; use transactions and SELECT … FOR UPDATE \
-        (mysqldump: --single-transaction, --skip-add-locks)"
-    )]
-    LockTables,
-    #[error(
-        "{0} decides what is captured for the other nodes and cannot be changed here (mysqldump: \
-        --set-gtid-purged=OFF)"
-    )]
-    Setting(&'static str),
-    #[error(
-        "what events write commits on every node by itself and is not replicated; run it from a client"
-    )]
-    Events,
-}
-
 /// What neither commits nor reads tables in a transaction.
 const SESSION: [&str; 14] = [
     "SHOW",
@@ -86,7 +66,7 @@ const READ: [&str; 5] = ["SELECT", "TABLE", "VALUES", "HANDLER", "DO"];
 
 const DEFINITION: [&str; 5] = ["ALTER", "RENAME", "TRUNCATE", "GRANT", "REVOKE"];
 
-const ADMINISTRATION: [&str; 14] = [
+const ADMINISTRATION: [&str; 13] = [
     "FLUSH",
     "RESET",
     "PURGE",
@@ -99,7 +79,6 @@ const ADMINISTRATION: [&str; 14] = [
     "SHUTDOWN",
     "RESTART",
     "CLONE",
-    "BINLOG",
     "BACKUP",
 ];
 
@@ -146,10 +125,11 @@ impl Class {
         let is_one_of = |words: &[&str]| words.iter().any(|word| first.is(word));
         let second = lexer.clone().next();
         let then = |word: &str| second.is_some_and(|token| token.is(word));
-        if first.is("BEGIN") && !then("NOT") {
+        if let Some(reason) = Unsupported::of(first, lexer.clone()) {
+            Self::Unsupported(reason)
+        } else if first.is("BEGIN") {
             bounds::begin(lexer)
-        } else if is_one_of(&["BEGIN", "CALL", "EXECUTE"]) || dialect.mariadb && is_compound(&first)
-        {
+        } else if is_one_of(&["CALL", "EXECUTE"]) || dialect.mariadb && is_compound(&first) {
             Self::Program
         } else if first.is("START") {
             bounds::start(lexer)
@@ -310,7 +290,7 @@ fn maintenance(mut lexer: Lexer, dialect: Dialect) -> Class {
         };
         if token.is("LOCAL") || token.is("NO_WRITE_TO_BINLOG") {
             local = true;
-        } else if token.is("TABLE") || token.is("TABLES") {
+        } else if token.is("TABLE") || token.is("TABLES") || token.is("VIEW") {
             return if local {
                 Class::Administration
             } else {
@@ -387,14 +367,14 @@ mod tests {
                 snapshot: true,
             },
         ),
-        ("BEGIN NOW", Session),
+        ("BEGIN INSERT INTO t VALUES (1); END", Program),
         ("START TRANSACTION READ", Session),
         ("START TRANSACTION READ ONLY WITH", Session),
         ("COMMIT NOW", Session),
         ("COMMIT; SELECT 1", Session),
         ("COMMIT AND CHAIN RELEASE", Session),
         ("ROLLBACK WORK AND", Session),
-        ("START REPLICA", Administration),
+        ("STOP REPLICA", Administration),
         ("COMMIT", commit(None, None)),
         ("COMMIT WORK AND CHAIN", commit(Some(true), None)),
         (
@@ -454,6 +434,8 @@ mod tests {
         ("DROP TABLE temporary", Definition),
         ("DROP PREPARE s", Session),
         ("TRUNCATE t", Definition),
+        ("REPAIR VIEW v", Definition),
+        ("ALTER TABLE t ADD `import` INT", Definition),
         ("OPTIMIZE TABLE t", Definition),
         ("ANALYZE LOCAL TABLE t", Administration),
         ("EXPLAIN DELETE FROM t", Session),

@@ -224,7 +224,7 @@ pub fn statements(text: &[u8], dialect: Dialect) -> Vec<&[u8]> {
         if first {
             creates = token.is("CREATE") || token.is("ALTER");
             compound = dialect.mariadb && is_compound(&token)
-                || token.is("BEGIN") && lexer.clone().next().is_some_and(|t| t.is("NOT"));
+                || token.is("BEGIN") && lexer.clone().next().is_some_and(is_in_block);
         }
         compound |= creates && PROGRAMS.iter().any(|program| token.is(program));
         first = false;
@@ -256,9 +256,14 @@ pub fn names_one_of(text: &[u8], dialect: Dialect, names: &HashSet<Vec<u8>>) -> 
     })
 }
 
+/// Whether this follows `BEGIN` within a compound statement: `NOT ATOMIC`, or anything with `sql_mode = ORACLE`.
+fn is_in_block(token: Token) -> bool {
+    !token.is("WORK") && !token.is_symbol(b';')
+}
+
 /// Whether this begins a compound statement of MariaDB's that needs no stored program.
 pub(super) fn is_compound(first: &Token) -> bool {
-    const COMPOUND: [&str; 6] = ["IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR"];
+    const COMPOUND: [&str; 7] = ["IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR", "DECLARE"];
     COMPOUND.iter().any(|word| first.is(word))
 }
 
@@ -378,7 +383,9 @@ pub(super) mod tests {
                 &["BEGIN NOT ATOMIC a; b; END"],
             ),
             ("a; IF 1 THEN b; END IF", &["a", " IF 1 THEN b; END IF"]),
+            ("BEGIN a; b; END", &["BEGIN a; b; END"]),
             ("BEGIN; a; COMMIT", &["BEGIN", " a", " COMMIT"]),
+            ("BEGIN WORK; a", &["BEGIN WORK", " a"]),
         ] {
             let found = statements(text.as_bytes(), MARIADB);
             let expected: Vec<_> = expected.iter().map(|s| s.as_bytes()).collect();

@@ -16,11 +16,12 @@ mod put;
 mod repeat;
 mod savepoint;
 mod spanned;
+mod unsupported;
 
 pub use bounds::{Access, Completion, sets_completion};
 pub use calls::{Call, Function, calls, names_calls, parameters_in, prepares, with_parameters};
 pub use changed::{Named, changed, named};
-pub use class::{Class, Unsupported};
+pub use class::Class;
 pub use definition::defines_account_or_routine;
 pub use diagnostics::Diagnostics;
 pub use effect::Effect;
@@ -29,3 +30,4 @@ pub use literal::hex;
 pub use put::{Instead, put_values};
 pub use repeat::may_repeat;
 pub use savepoint::Savepoint;
+pub use unsupported::Unsupported;

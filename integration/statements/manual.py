@@ -1,0 +1,260 @@
+"""The statements of MySQL's and MariaDB's manuals, chapter by chapter.
+
+Sources: "SQL Statements" in MySQL 9's reference manual and "SQL Statements" in MariaDB's documentation. What ends the server
+(SHUTDOWN, RESTART) or replaces its data (CLONE) is left out.
+"""
+
+from dataclasses import dataclass
+
+ALL, MARIADB, MYSQL = "all", "mariadb", "mysql"
+# A node answers as its server does, and the servers have the same afterwards.
+SAME = "same"
+# It does, but what the rows say is each server's own.
+OWN = "own"
+# A node refuses the last statement.
+REFUSED = "refused"
+
+
+@dataclass
+class Entry:
+    name: str
+    statements: tuple
+    verdict: str = SAME
+    family: str = ALL
+
+
+def same(name, *statements, family=ALL):
+    return Entry(name, statements, SAME, family)
+
+
+def own(name, *statements, family=ALL):
+    return Entry(name, statements, OWN, family)
+
+
+def refused(name, *statements, family=ALL):
+    return Entry(name, statements, REFUSED, family)
+
+
+SETUP = (
+    "DROP DATABASE IF EXISTS manual",
+    "CREATE DATABASE manual",
+    "USE manual",
+    "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, k INT UNIQUE, v VARCHAR(40), KEY by_v (v), FULLTEXT KEY words (v))",
+    "CREATE TABLE u (id INT PRIMARY KEY, t_id INT, FOREIGN KEY (t_id) REFERENCES t (k) ON DELETE CASCADE)",
+    "INSERT INTO t VALUES (1, 1, 'one'), (2, 2, 'two'), (3, 3, 'three')",
+    "INSERT INTO u VALUES (1, 1), (2, 2)",
+    "CREATE TABLE parts (id INT PRIMARY KEY, v INT) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN (20))",
+    "INSERT INTO parts VALUES (1, 1), (11, 11)",
+    "CREATE TABLE outside (id INT PRIMARY KEY, v INT)",
+    "CREATE PROCEDURE p() SELECT * FROM t ORDER BY id",
+    "CREATE FUNCTION f(i INT) RETURNS INT DETERMINISTIC RETURN i + 1",
+    "CREATE VIEW seen AS SELECT id, v FROM t",
+    "CREATE EVENT tick ON SCHEDULE EVERY 1 DAY STARTS '2036-01-01' DISABLE DO DELETE FROM t",
+    "CREATE TRIGGER tr BEFORE INSERT ON u FOR EACH ROW SET NEW.t_id = NEW.t_id",
+    "CREATE USER one@localhost IDENTIFIED BY 'first'",
+    "CREATE ROLE reader",
+)
+CLEANUP = ("DROP USER IF EXISTS one@localhost, uno@localhost, two@localhost", "DROP ROLE IF EXISTS reader, writer", "DROP DATABASE IF EXISTS manual", "DROP DATABASE IF EXISTS manual2")
+
+DEFINITION = [
+    same("CREATE DATABASE, ALTER DATABASE, DROP DATABASE", "CREATE DATABASE manual2 CHARACTER SET latin1", "ALTER DATABASE manual2 COLLATE latin1_bin",
+         "CREATE SCHEMA IF NOT EXISTS manual2", "DROP SCHEMA manual2", "DROP DATABASE manual2", "DROP DATABASE IF EXISTS manual2"),
+    same("CREATE DATABASE … COMMENT", "CREATE OR REPLACE DATABASE manual2 COMMENT 'c'", "DROP DATABASE manual2", family=MARIADB),
+    same("CREATE TABLE", "CREATE TABLE n (id INT PRIMARY KEY, c INT CHECK (c > 0), g INT AS (c + 1) STORED, d TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6))",
+         "INSERT INTO n (id, c, d) VALUES (1, 1, '2030-01-01')", "INSERT INTO n (id, c) VALUES (2, 0)", "CREATE TABLE n (id INT)", "CREATE TABLE IF NOT EXISTS n (id INT)",
+         "SHOW CREATE TABLE n"),
+    same("CREATE TABLE … LIKE", "CREATE TABLE n LIKE t", "SHOW CREATE TABLE n"),
+    same("CREATE TABLE … SELECT", "CREATE TABLE n (PRIMARY KEY (id)) SELECT id, v FROM t", "SELECT * FROM n ORDER BY id"),
+    same("CREATE OR REPLACE TABLE", "CREATE OR REPLACE TABLE outside (a INT)", "CREATE OR REPLACE TABLE outside AS SELECT id FROM t", family=MARIADB),
+    same("CREATE TEMPORARY TABLE, DROP TEMPORARY TABLE", "CREATE TEMPORARY TABLE temp (a INT)", "INSERT INTO temp VALUES (1), (2)", "ALTER TABLE temp ADD b INT",
+         "INSERT INTO outside SELECT a, b FROM temp", "SELECT * FROM outside", "TRUNCATE temp", "DROP TEMPORARY TABLE temp"),
+    same("ALTER TABLE: columns", "ALTER TABLE outside ADD w INT DEFAULT 5 FIRST, ADD x VARCHAR(9) AFTER id", "ALTER TABLE outside MODIFY w BIGINT, CHANGE x y TEXT",
+         "ALTER TABLE outside RENAME COLUMN y TO z", "ALTER TABLE outside DROP w", "ALTER TABLE outside ALTER v SET DEFAULT 3", "SHOW CREATE TABLE outside"),
+    same("ALTER TABLE: indexes and constraints", "ALTER TABLE outside ADD KEY kv (v), ADD CONSTRAINT c CHECK (v > -9)", "ALTER TABLE outside RENAME INDEX kv TO kw",
+         "ALTER TABLE outside DROP KEY kw, DROP CONSTRAINT c", "ALTER TABLE outside ADD CONSTRAINT fk FOREIGN KEY (v) REFERENCES t (k)", "ALTER TABLE outside DROP FOREIGN KEY fk",
+         "ALTER TABLE outside DROP PRIMARY KEY", "ALTER TABLE outside ADD PRIMARY KEY (id)"),
+    same("ALTER TABLE: options", "ALTER TABLE outside COMMENT = 'c', AUTO_INCREMENT = 50, ROW_FORMAT = DYNAMIC", "ALTER TABLE outside CONVERT TO CHARACTER SET latin1",
+         "ALTER TABLE outside FORCE, ALGORITHM = INPLACE, LOCK = NONE", "ALTER TABLE outside ENGINE = InnoDB", "ALTER TABLE outside RENAME TO renamed"),
+    same("ALTER TABLE: partitions", "ALTER TABLE parts ADD PARTITION (PARTITION p2 VALUES LESS THAN (30))", "ALTER TABLE parts TRUNCATE PARTITION p0",
+         "ALTER TABLE parts REORGANIZE PARTITION p1, p2 INTO (PARTITION p1 VALUES LESS THAN (30))", "ALTER TABLE parts EXCHANGE PARTITION p0 WITH TABLE outside",
+         "ALTER TABLE parts DROP PARTITION p0", "ALTER TABLE parts CHECK PARTITION ALL", "ALTER TABLE parts ANALYZE PARTITION p1", "ALTER TABLE parts REBUILD PARTITION p1",
+         "ALTER TABLE parts REMOVE PARTITIONING", "SHOW CREATE TABLE parts"),
+    same("ALTER TABLE: system versioning", "ALTER TABLE outside ADD SYSTEM VERSIONING", "INSERT INTO outside VALUES (1, 1)", "UPDATE outside SET v = 2",
+         "SELECT COUNT(*) FROM outside FOR SYSTEM_TIME ALL", "ALTER TABLE outside DROP SYSTEM VERSIONING", family=MARIADB),
+    same("RENAME TABLE", "RENAME TABLE outside TO x, t TO y, x TO t", "RENAME TABLE t TO outside, y TO t"),
+    same("TRUNCATE TABLE", "TRUNCATE TABLE parts", "TRUNCATE t", "SELECT COUNT(*) FROM parts"),
+    same("DROP TABLE", "DROP TABLE outside, parts", "DROP TABLE nowhere", "DROP TABLE IF EXISTS nowhere", "DROP TABLE t"),
+    same("CREATE INDEX, DROP INDEX", "CREATE INDEX kv ON outside (v)", "CREATE UNIQUE INDEX kw ON outside (v DESC)", "DROP INDEX kv ON outside", "DROP INDEX kv ON outside"),
+    same("CREATE VIEW, ALTER VIEW, DROP VIEW", "CREATE OR REPLACE ALGORITHM = MERGE VIEW w AS SELECT id FROM t WHERE id > 1 WITH CHECK OPTION", "ALTER VIEW w AS SELECT 1 AS one",
+         "SELECT * FROM w", "DROP VIEW w", "DROP VIEW IF EXISTS w"),
+    same("CREATE PROCEDURE, ALTER PROCEDURE, DROP PROCEDURE", "CREATE PROCEDURE q(IN a INT, OUT b INT) SET b = a + 1", "ALTER PROCEDURE q COMMENT 'c'", "CALL q(1, @b)", "SELECT @b",
+         "DROP PROCEDURE q", "DROP PROCEDURE IF EXISTS q"),
+    same("CREATE FUNCTION, ALTER FUNCTION, DROP FUNCTION", "CREATE FUNCTION g() RETURNS INT DETERMINISTIC RETURN 7", "ALTER FUNCTION g COMMENT 'c'", "SELECT g()", "DROP FUNCTION g"),
+    same("CREATE AGGREGATE FUNCTION", "CREATE AGGREGATE FUNCTION total(x INT) RETURNS INT BEGIN DECLARE s INT DEFAULT 0; DECLARE CONTINUE HANDLER FOR NOT FOUND RETURN s; "
+         "LOOP FETCH GROUP NEXT ROW; SET s = s + x; END LOOP; END", "SELECT total(k) FROM t", family=MARIADB),
+    same("CREATE PACKAGE, DROP PACKAGE", "SET sql_mode = ORACLE", "CREATE PACKAGE pack AS FUNCTION one RETURN INT; END",
+         "CREATE PACKAGE BODY pack AS FUNCTION one RETURN INT AS BEGIN RETURN 1; END; END", "SELECT pack.one()", "DROP PACKAGE pack", family=MARIADB),
+    same("sql_mode = ORACLE", "SET sql_mode = ORACLE", "CREATE PROCEDURE q(a IN NUMBER) AS b INT := 2; BEGIN INSERT INTO outside VALUES (a, b); END", "CALL q(1)",
+         "BEGIN INSERT INTO outside VALUES (2, 2); INSERT INTO outside VALUES (3, 3); END", "DECLARE a INT := 4; BEGIN INSERT INTO outside VALUES (a, a); END",
+         "SELECT * FROM outside ORDER BY id", family=MARIADB),
+    same("CREATE TRIGGER, DROP TRIGGER", "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW FOLLOWS nothing INSERT INTO outside VALUES (NEW.id, 1)",
+         "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW INSERT INTO outside VALUES (NEW.id, 1)", "INSERT INTO t (id) VALUES (99)", "SELECT * FROM outside", "DROP TRIGGER g"),
+    same("CREATE EVENT, ALTER EVENT, DROP EVENT", "CREATE EVENT e ON SCHEDULE AT '2037-01-01' DO DELETE FROM t", "ALTER EVENT e RENAME TO e2", "DROP EVENT e2", "DROP EVENT IF EXISTS e2"),
+    refused("CREATE SERVER, ALTER SERVER, DROP SERVER", "CREATE SERVER far FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', DATABASE 'x')"),
+    refused("ALTER SERVER", "ALTER SERVER far OPTIONS (USER 'y')"),
+    same("CREATE TABLESPACE, ALTER TABLESPACE, DROP TABLESPACE", "CREATE TABLESPACE space ADD DATAFILE 'space.ibd' ENGINE = InnoDB", "CREATE TABLE n (id INT PRIMARY KEY) TABLESPACE space",
+         "DROP TABLE n", "ALTER TABLESPACE space RENAME TO room", "DROP TABLESPACE room", family=MYSQL),
+    same("CREATE UNDO TABLESPACE", "CREATE UNDO TABLESPACE more_undo ADD DATAFILE 'more_undo.ibu'", "ALTER UNDO TABLESPACE more_undo SET INACTIVE", family=MYSQL),
+    same("CREATE LOGFILE GROUP", "CREATE LOGFILE GROUP lg ADD UNDOFILE 'u.dat' ENGINE = InnoDB", family=MYSQL),
+    same("CREATE SPATIAL REFERENCE SYSTEM, DROP SPATIAL REFERENCE SYSTEM", "CREATE SPATIAL REFERENCE SYSTEM 990001 NAME 'flat' DEFINITION "
+         "'PROJCS[\"flat\",GEOGCS[\"g\",DATUM[\"d\",SPHEROID[\"s\",6378137,298.25]],PRIMEM[\"p\",0],UNIT[\"degree\",0.0174532925199433],AXIS[\"Lat\",NORTH],AXIS[\"Lon\",EAST]],"
+         "PROJECTION[\"Mercator (variant A)\",AUTHORITY[\"EPSG\",\"9804\"]],PARAMETER[\"Latitude of natural origin\",0,AUTHORITY[\"EPSG\",\"8801\"]],"
+         "PARAMETER[\"Longitude of natural origin\",0,AUTHORITY[\"EPSG\",\"8802\"]],PARAMETER[\"Scale factor at natural origin\",1,AUTHORITY[\"EPSG\",\"8805\"]],"
+         "PARAMETER[\"False easting\",0,AUTHORITY[\"EPSG\",\"8806\"]],PARAMETER[\"False northing\",0,AUTHORITY[\"EPSG\",\"8807\"]],UNIT[\"metre\",1],AXIS[\"E\",EAST],AXIS[\"N\",NORTH]]'",
+         "DROP SPATIAL REFERENCE SYSTEM 990001", family=MYSQL),
+    same("CREATE JSON DUALITY VIEW", "CREATE OR REPLACE JSON RELATIONAL DUALITY VIEW jv AS SELECT JSON_DUALITY_OBJECT('_id': id, 'v': v) FROM outside",
+         "INSERT INTO outside VALUES (5, 6)", "SELECT JSON_EXTRACT(data, '$.v') FROM jv", "ALTER JSON DUALITY VIEW jv AS SELECT JSON_DUALITY_OBJECT('_id': id) FROM outside", "DROP VIEW jv", family=MYSQL),
+    same("CREATE LIBRARY, DROP LIBRARY", "CREATE LIBRARY lib LANGUAGE JAVASCRIPT AS $$ export function one() { return 1 } $$", "DROP LIBRARY lib", family=MYSQL),
+    same("ALTER INSTANCE", "ALTER INSTANCE ROTATE INNODB MASTER KEY", "ALTER INSTANCE RELOAD TLS", family=MYSQL),
+    refused("ALTER TABLE … DISCARD TABLESPACE, IMPORT TABLESPACE", "ALTER TABLE outside DISCARD TABLESPACE"),
+    refused("CREATE SEQUENCE", "CREATE SEQUENCE s START WITH 5", "SELECT NEXTVAL(s)", family=MARIADB),
+    refused("tables of other engines", "CREATE TABLE m (id INT PRIMARY KEY) ENGINE = MyISAM", "INSERT INTO m VALUES (1)"),
+]
+
+MANIPULATION = [
+    same("CALL", "CALL p()", "CALL p", "CALL nowhere()"),
+    same("DELETE", "DELETE FROM t WHERE id = 1", "SELECT * FROM u", "DELETE t FROM t JOIN u ON t.k = u.t_id", "DELETE FROM outside USING outside JOIN t ON outside.id = t.id",
+         "DELETE QUICK IGNORE FROM parts PARTITION (p0) ORDER BY id LIMIT 1"),
+    same("DELETE … FOR PORTION OF", "CREATE TABLE n (id INT, s DATE, e DATE, PERIOD FOR span (s, e))", "INSERT INTO n VALUES (1, '2020-01-01', '2020-12-31')",
+         "DELETE FROM n FOR PORTION OF span FROM '2020-03-01' TO '2020-04-01'", "UPDATE n FOR PORTION OF span FROM '2020-06-01' TO '2020-07-01' SET id = 2",
+         "SELECT * FROM n ORDER BY s", family=MARIADB),
+    same("DELETE … RETURNING", "DELETE FROM t WHERE id = 3 RETURNING id, v", "INSERT INTO t (k) VALUES (9) RETURNING k", "REPLACE INTO t (id, k) VALUES (2, 4) RETURNING *", family=MARIADB),
+    same("DO", "DO 1, f(2)", "DO SLEEP(0)", "DO nowhere()"),
+    same("HANDLER", "HANDLER t OPEN AS h", "HANDLER h READ FIRST", "HANDLER h READ `PRIMARY` = (2)", "HANDLER h READ NEXT", "HANDLER h CLOSE"),
+    same("INSERT", "INSERT INTO t (k, v) VALUES (10, 'a'), (11, DEFAULT)", "INSERT t SET k = 12", "INSERT LOW_PRIORITY IGNORE INTO t (k) VALUES (10)", "INSERT INTO t () VALUES ()", "SHOW WARNINGS",
+         "INSERT INTO t (k) VALUES (10)"),
+    same("INSERT … SELECT", "INSERT INTO outside SELECT id, k FROM t", "INSERT INTO outside SELECT id + 10, v FROM outside ON DUPLICATE KEY UPDATE v = 0", "SELECT * FROM outside ORDER BY id"),
+    same("INSERT … TABLE, INSERT … VALUES ROW()", "INSERT INTO outside VALUES ROW(1, 2), ROW(3, 4)", "INSERT INTO parts TABLE outside ON DUPLICATE KEY UPDATE v = 7", family=MYSQL),
+    same("INSERT … ON DUPLICATE KEY UPDATE", "INSERT INTO t (k, v) VALUES (1, 'x'), (20, 'y') ON DUPLICATE KEY UPDATE v = CONCAT(t.v, VALUES(v))", "SELECT * FROM t ORDER BY k"),
+    same("INSERT DELAYED", "INSERT DELAYED INTO outside VALUES (1, 1)", "SHOW WARNINGS"),
+    same("REPLACE", "REPLACE INTO outside VALUES (1, 1), (1, 2)", "REPLACE t SET id = 3, k = 2", "REPLACE INTO outside SELECT id, k FROM t", "SELECT * FROM outside ORDER BY id"),
+    same("LOAD DATA", "SELECT id, v INTO OUTFILE '{file}' FIELDS TERMINATED BY ',' FROM t", "LOAD DATA INFILE '{file}' INTO TABLE outside FIELDS TERMINATED BY ',' (id, @v) SET v = LENGTH(@v)",
+         "SELECT * FROM outside ORDER BY id", "LOAD DATA INFILE '{file}' REPLACE INTO TABLE outside FIELDS TERMINATED BY ',' IGNORE 1 LINES (id, v)", "SHOW WARNINGS"),
+    same("LOAD XML", "SELECT '<row><id>5</id><v>6</v></row>' INTO DUMPFILE '{file}'", "LOAD XML INFILE '{file}' INTO TABLE outside ROWS IDENTIFIED BY '<row>'", "SELECT * FROM outside"),
+    same("SELECT", "SELECT SQL_NO_CACHE DISTINCT v, COUNT(*) c FROM t GROUP BY v WITH ROLLUP HAVING c > 0 ORDER BY v LIMIT 2 OFFSET 1", "SELECT * FROM t LEFT JOIN u ON t.k = u.t_id ORDER BY t.id",
+         "SELECT id, SUM(k) OVER (ORDER BY id ROWS 1 PRECEDING) s FROM t", "SELECT v FROM t WHERE MATCH (v) AGAINST ('two')", "SELECT (SELECT MAX(id) FROM u) m, EXISTS (SELECT 1 FROM t) e",
+         "SELECT * FROM (SELECT id FROM t) d WHERE id IN (SELECT id FROM u) ORDER BY id"),
+    same("SELECT … INTO", "SELECT id, v INTO @i, @v FROM t WHERE id = 1", "SELECT @i, @v", "SELECT * FROM t INTO OUTFILE '{file}'", "SELECT 'x' INTO DUMPFILE '{file}'"),
+    same("SELECT … FOR UPDATE", "BEGIN", "SELECT * FROM t WHERE id = 1 FOR UPDATE", "SELECT * FROM t WHERE id = 2 FOR UPDATE NOWAIT", "SELECT * FROM t ORDER BY id FOR UPDATE SKIP LOCKED",
+         "SELECT * FROM t WHERE id = 3 LOCK IN SHARE MODE", "UPDATE t SET k = 33 WHERE id = 3", "COMMIT"),
+    same("SELECT … FOR SHARE", "BEGIN", "SELECT * FROM t WHERE id = 1 FOR SHARE", "SELECT * FROM t JOIN u ON t.k = u.t_id FOR UPDATE OF t FOR SHARE OF u SKIP LOCKED", "COMMIT", family=MYSQL),
+    same("UNION, EXCEPT, INTERSECT", "(SELECT id FROM t) UNION ALL (SELECT id FROM u) ORDER BY 1", "SELECT id FROM t EXCEPT SELECT id FROM u", "SELECT id FROM t INTERSECT SELECT id FROM u ORDER BY 1",
+         "(SELECT 1) UNION (SELECT 2 LIMIT 1) LIMIT 3"),
+    same("VALUES", "VALUES ROW(1, 2), ROW(3, 4)", "TABLE t ORDER BY id LIMIT 2", family=MYSQL),
+    same("VALUES", "VALUES (1, 2), (3, 4)", family=MARIADB),
+    same("WITH", "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT * FROM r", "WITH c AS (SELECT id FROM t) SELECT * FROM c JOIN u USING (id) ORDER BY id"),
+    same("WITH … UPDATE, DELETE", "WITH c AS (SELECT 1 AS one) UPDATE t, c SET k = k + 100 WHERE id = one", "WITH c AS (SELECT 2 AS two) DELETE t FROM t, c WHERE id = two", family=MYSQL),
+    same("UPDATE", "UPDATE t SET k = k + 10, v = DEFAULT WHERE id = 3", "UPDATE LOW_PRIORITY IGNORE t SET k = 1 ORDER BY id DESC LIMIT 1", "SHOW WARNINGS", "UPDATE t, u SET t.v = 'both', u.t_id = NULL WHERE t.k = u.t_id",
+         "UPDATE seen SET v = 'by a view' WHERE id = 2", "SELECT * FROM t ORDER BY id"),
+    same("JSON_TABLE", "SELECT * FROM JSON_TABLE('[1, 2]', '$[*]' COLUMNS (i INT PATH '$')) j"),
+]
+
+TRANSACTIONS = [
+    same("START TRANSACTION, COMMIT, ROLLBACK", "START TRANSACTION", "INSERT INTO outside VALUES (1, 1)", "COMMIT AND CHAIN", "INSERT INTO outside VALUES (2, 2)", "ROLLBACK",
+         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ WRITE", "COMMIT", "START TRANSACTION READ ONLY", "INSERT INTO outside VALUES (3, 3)", "ROLLBACK WORK AND NO CHAIN NO RELEASE",
+         "BEGIN WORK", "UPDATE outside SET v = 5", "COMMIT WORK", "SELECT * FROM outside"),
+    same("SET autocommit", "SET autocommit = 0", "INSERT INTO outside VALUES (4, 4)", "ROLLBACK", "INSERT INTO outside VALUES (5, 5)", "SET autocommit = 1", "SELECT * FROM outside"),
+    same("SAVEPOINT", "BEGIN", "SAVEPOINT s", "DELETE FROM t", "ROLLBACK TO SAVEPOINT s", "RELEASE SAVEPOINT s", "ROLLBACK TO s", "COMMIT", "SELECT COUNT(*) FROM t"),
+    same("implicit commit", "BEGIN", "INSERT INTO outside VALUES (6, 6)", "CREATE TABLE n (id INT PRIMARY KEY)", "ROLLBACK", "SELECT * FROM outside"),
+    same("SET TRANSACTION", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY", "BEGIN", "INSERT INTO outside VALUES (7, 7)", "COMMIT",
+         "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION ISOLATION LEVEL NONE"),
+    same("LOCK INSTANCE FOR BACKUP", "LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE", family=MYSQL),
+    same("BACKUP LOCK", "BACKUP LOCK t", "BACKUP UNLOCK", family=MARIADB),
+    same("SET STATEMENT", "SET STATEMENT max_statement_time = 5 FOR INSERT INTO outside VALUES (8, 8)", "SET STATEMENT sql_mode = 'ANSI_QUOTES' FOR SELECT \"id\" FROM outside", family=MARIADB),
+    refused("LOCK TABLES", "LOCK TABLES t WRITE"),
+    same("UNLOCK TABLES", "UNLOCK TABLES"),
+    refused("XA", "XA START 'x'"),
+    same("GET_LOCK and its like", "SELECT GET_LOCK('manual', 1)", "SELECT IS_FREE_LOCK('manual'), IS_USED_LOCK('manual') = CONNECTION_ID()", "SELECT RELEASE_LOCK('manual')", "DO RELEASE_ALL_LOCKS()"),
+]
+
+PROGRAMS = [
+    same("PREPARE, EXECUTE, DEALLOCATE PREPARE", "PREPARE s FROM 'INSERT INTO outside VALUES (?, ?)'", "SET @a = 1, @b = 2", "EXECUTE s USING @a, @b", "EXECUTE s USING @a, @b", "DROP PREPARE s",
+         "PREPARE s FROM 'SELECT * FROM outside'", "EXECUTE s", "DEALLOCATE PREPARE s", "EXECUTE s"),
+    same("EXECUTE IMMEDIATE", "EXECUTE IMMEDIATE 'INSERT INTO outside VALUES (?, ?)' USING 3, 4", "EXECUTE IMMEDIATE CONCAT('SELECT ', '1')", family=MARIADB),
+    refused("PREPARE of what ends transactions", "PREPARE s FROM 'COMMIT'", "EXECUTE s"),
+    same("compound statements in routines", "CREATE PROCEDURE q(n INT) BEGIN DECLARE i, x INT DEFAULT 0; DECLARE done INT DEFAULT FALSE; DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id; "
+         "DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = TRUE; OPEN c; each_row: LOOP FETCH c INTO x; IF done THEN LEAVE each_row; END IF; INSERT INTO outside VALUES (x, n); END LOOP; CLOSE c; "
+         "REPEAT SET i = i + 1; UNTIL i > 3 END REPEAT; WHILE i > 0 DO SET i = i - 1; END WHILE; CASE i WHEN 0 THEN SELECT 'zero'; ELSE SELECT 'other'; END CASE; END", "CALL q(7)", "SELECT * FROM outside ORDER BY id"),
+    same("SIGNAL, RESIGNAL, GET DIAGNOSTICS", "CREATE PROCEDURE q() BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN GET DIAGNOSTICS CONDITION 1 @e = MYSQL_ERRNO; RESIGNAL SET MESSAGE_TEXT = 'again'; END; "
+         "INSERT INTO outside VALUES (1, 1), (1, 1); END", "CALL q()", "SELECT @e", "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'mine', MYSQL_ERRNO = 30001", "GET DIAGNOSTICS CONDITION 1 @m = MESSAGE_TEXT", "SELECT @m"),
+    same("compound statements of their own", "BEGIN NOT ATOMIC DECLARE i INT DEFAULT 5; INSERT INTO outside VALUES (i, i); END", "IF 1 THEN SELECT 'if'; END IF", "FOR i IN 1..3 DO INSERT INTO outside VALUES (i * 10, i); END FOR",
+         "SELECT * FROM outside ORDER BY id", family=MARIADB),
+    refused("COMMIT within a procedure", "CREATE PROCEDURE q() BEGIN INSERT INTO outside VALUES (1, 1); COMMIT; END", "CALL q()"),
+    refused("a definition within a procedure", "CREATE PROCEDURE q() CREATE TABLE n (id INT)", "CALL q()"),
+]
+
+ACCOUNTS = [
+    same("CREATE USER, ALTER USER, DROP USER", "CREATE USER two@localhost IDENTIFIED BY 'x' WITH MAX_USER_CONNECTIONS 3", "ALTER USER two@localhost IDENTIFIED BY 'y' PASSWORD EXPIRE NEVER ACCOUNT LOCK",
+         "CREATE USER two@localhost", "CREATE USER IF NOT EXISTS two@localhost", "DROP USER two@localhost", "DROP USER two@localhost", "DROP USER IF EXISTS two@localhost"),
+    same("RENAME USER", "RENAME USER one@localhost TO uno@localhost", "RENAME USER nobody TO somebody"),
+    same("GRANT, REVOKE", "GRANT SELECT, INSERT (v) ON manual.t TO one@localhost WITH GRANT OPTION", "GRANT EXECUTE ON PROCEDURE p TO one@localhost", "GRANT ALL ON manual.* TO one@localhost",
+         "REVOKE INSERT (v) ON manual.t FROM one@localhost", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM one@localhost", "SHOW GRANTS FOR one@localhost", "GRANT nothing ON *.* TO one@localhost"),
+    same("CREATE ROLE, DROP ROLE, SET ROLE", "CREATE ROLE writer", "GRANT SELECT ON manual.* TO writer", "GRANT writer TO one@localhost", "SET ROLE NONE", "SELECT CURRENT_ROLE()", "REVOKE writer FROM one@localhost", "DROP ROLE writer"),
+    same("SET DEFAULT ROLE", "GRANT reader TO one@localhost", "SET DEFAULT ROLE reader TO one@localhost", "ALTER USER one@localhost DEFAULT ROLE NONE", family=MYSQL),
+    same("SET DEFAULT ROLE", "GRANT reader TO one@localhost", "SET DEFAULT ROLE reader FOR one@localhost", family=MARIADB),
+    same("SET PASSWORD", "SET PASSWORD FOR one@localhost = 'z'", family=MYSQL),
+    same("SET PASSWORD", "SET PASSWORD FOR one@localhost = PASSWORD('z')", family=MARIADB),
+    same("CREATE RESOURCE GROUP, ALTER RESOURCE GROUP, SET RESOURCE GROUP, DROP RESOURCE GROUP", "CREATE RESOURCE GROUP rg TYPE = USER", "ALTER RESOURCE GROUP rg DISABLE", "DROP RESOURCE GROUP rg FORCE", family=MYSQL),
+]
+
+MAINTENANCE = [
+    same("ANALYZE TABLE", "ANALYZE TABLE t, nowhere", "ANALYZE NO_WRITE_TO_BINLOG TABLE t"),
+    same("ANALYZE TABLE … UPDATE HISTOGRAM", "ANALYZE TABLE t UPDATE HISTOGRAM ON v WITH 4 BUCKETS", "ANALYZE TABLE t DROP HISTOGRAM ON v", family=MYSQL),
+    same("ANALYZE TABLE … PERSISTENT", "ANALYZE TABLE t PERSISTENT FOR ALL", family=MARIADB),
+    same("ANALYZE", "ANALYZE UPDATE t SET k = k + 40 WHERE id = 1", "SELECT * FROM t ORDER BY id", family=MARIADB),
+    same("CHECK TABLE", "CHECK TABLE t EXTENDED", "CHECK TABLE nowhere"),
+    same("CHECKSUM TABLE", "CHECKSUM TABLE t, nowhere"),
+    same("OPTIMIZE TABLE", "OPTIMIZE TABLE t", "OPTIMIZE LOCAL TABLE t"),
+    same("REPAIR TABLE", "REPAIR TABLE t"),
+    same("CHECK VIEW, REPAIR VIEW", "CHECK VIEW seen", "REPAIR VIEW seen", family=MARIADB),
+]
+
+SHOWN = [
+    same("SHOW", "SHOW CHARACTER SET LIKE 'utf8mb4'", "SHOW COLLATION LIKE 'latin1%'", "SHOW FULL COLUMNS FROM t", "SHOW CREATE DATABASE manual", "SHOW CREATE EVENT tick", "SHOW CREATE PROCEDURE p", "SHOW CREATE FUNCTION f",
+         "SHOW CREATE TABLE t", "SHOW CREATE VIEW seen", "SHOW DATABASES LIKE 'man%'", "SHOW ERRORS", "SHOW EXTENDED COLUMNS FROM t", "SHOW FUNCTION CODE f", "SHOW GRANTS",
+         "SHOW OPEN TABLES FROM nowhere", "SHOW PRIVILEGES", "SHOW FULL TABLES FROM manual", "SHOW COUNT(*) WARNINGS", "SHOW WARNINGS", "SHOW PLUGINS"),
+    own("SHOW (each server's own)", "SHOW BINARY LOGS", "SHOW CREATE USER one@localhost", "SHOW INDEX FROM t", "SHOW ENGINE INNODB STATUS", "SHOW ENGINE INNODB MUTEX", "SHOW ENGINES", "SHOW EVENTS", "SHOW PROCEDURE STATUS LIKE 'p'", "SHOW FUNCTION STATUS LIKE 'f'",
+        "SHOW CREATE TRIGGER tr", "SHOW TRIGGERS", "SHOW TABLE STATUS FROM manual", "SHOW FULL PROCESSLIST", "SHOW PROFILES", "SHOW PROFILE", "SHOW GLOBAL STATUS LIKE 'Uptime'", "SHOW VARIABLES LIKE 'port'"),
+    own("SHOW of a replica", "SHOW MASTER STATUS", "SHOW SLAVE STATUS", "SHOW ALL SLAVES STATUS", "SHOW SLAVE HOSTS", "SHOW RELAYLOG EVENTS", family=MARIADB),
+    own("SHOW of a replica", "SHOW BINARY LOG STATUS", "SHOW REPLICA STATUS", "SHOW REPLICAS", "SHOW RELAYLOG EVENTS", "SHOW PARSE_TREE SELECT 1", family=MYSQL),
+    same("SHOW of MariaDB", "SHOW AUTHORS", "SHOW CONTRIBUTORS", "SHOW EXPLAIN FOR 99999", "SHOW PACKAGE STATUS LIKE 'x'", "SHOW INDEX_STATISTICS", "SHOW USER_STATISTICS", "SHOW LOCALES", family=MARIADB),
+    same("DESCRIBE, EXPLAIN", "DESCRIBE t", "DESC t v", "EXPLAIN SELECT * FROM t WHERE id = 1", "EXPLAIN FORMAT = JSON UPDATE t SET k = 1 WHERE id = 1", "EXPLAIN DELETE FROM t"),
+    same("HELP", "HELP 'nothing at all'"),
+    same("USE", "USE mysql", "USE nowhere", "SELECT DATABASE()"),
+]
+
+ADMINISTRATION = [
+    same("SET", "SET @a = 1, @b := 2", "SET SESSION sql_mode = DEFAULT, @@session.sort_buffer_size = 300000", "SET NAMES utf8mb4 COLLATE utf8mb4_bin", "SET CHARACTER SET latin1", "SET CHARACTER SET DEFAULT", "SELECT @a, @b, @@sort_buffer_size",
+         "SET nothing = 1"),
+    same("SET GLOBAL", "SET GLOBAL max_error_count = 65", "SET GLOBAL max_error_count = DEFAULT"),
+    same("SET PERSIST, RESET PERSIST", "SET PERSIST max_error_count = 66", "RESET PERSIST max_error_count", "SET GLOBAL max_error_count = DEFAULT", family=MYSQL),
+    refused("SET sql_log_bin", "SET sql_log_bin = 0"),
+    refused("SET GLOBAL binlog_format", "SET GLOBAL binlog_format = 'STATEMENT'"),
+    same("FLUSH", "FLUSH TABLES", "FLUSH TABLES t", "FLUSH PRIVILEGES", "FLUSH STATUS", "FLUSH LOGS", "FLUSH LOCAL ERROR LOGS", "FLUSH BINARY LOGS", "FLUSH SLOW LOGS", "FLUSH USER_RESOURCES", "FLUSH nothing"),
+    same("FLUSH TABLES WITH READ LOCK", "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES", "FLUSH TABLES t FOR EXPORT", "UNLOCK TABLES"),
+    same("KILL", "KILL 4294967290", "KILL QUERY 4294967290", "KILL CONNECTION 4294967290"),
+    same("CACHE INDEX, LOAD INDEX INTO CACHE", "CACHE INDEX t IN nowhere", "LOAD INDEX INTO CACHE t"),
+    same("CREATE FUNCTION … SONAME, INSTALL PLUGIN, INSTALL COMPONENT", "CREATE FUNCTION loaded RETURNS INTEGER SONAME 'nowhere.so'", "INSTALL PLUGIN x SONAME 'nowhere.so'", "UNINSTALL PLUGIN x", "INSTALL COMPONENT 'file://nowhere'"),
+    refused("RESET MASTER", "RESET MASTER", family=MARIADB),
+    refused("RESET BINARY LOGS AND GTIDS", "RESET BINARY LOGS AND GTIDS", family=MYSQL),
+    same("CHANGE MASTER TO, STOP SLAVE, RESET SLAVE", "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'root'", "STOP SLAVE", "RESET SLAVE ALL", family=MARIADB),
+    same("CHANGE REPLICATION SOURCE TO, CHANGE REPLICATION FILTER, STOP REPLICA, RESET REPLICA", "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_USER = 'root'",
+         "CHANGE REPLICATION FILTER REPLICATE_DO_DB = (x)", "STOP REPLICA", "RESET REPLICA ALL", family=MYSQL),
+    refused("START SLAVE", "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'root'", "START SLAVE", family=MARIADB),
+    refused("START REPLICA", "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_USER = 'root'", "START REPLICA", family=MYSQL),
+    same("BINLOG", "BINLOG 'nothing'"),
+    own("PURGE BINARY LOGS", "PURGE BINARY LOGS BEFORE '2000-01-01'"),
+]
+
+CHAPTERS = {"definition": DEFINITION, "manipulation": MANIPULATION, "transactions": TRANSACTIONS, "programs": PROGRAMS, "accounts": ACCOUNTS,
+            "maintenance": MAINTENANCE, "shown": SHOWN, "administration": ADMINISTRATION}
