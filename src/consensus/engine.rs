@@ -228,10 +228,7 @@ fn watch_cluster(route: &Route, reports: &Reports) -> (JoinSet<()>, watch::Recei
     tasks.spawn(report_leaders(route.clone()));
     tasks.spawn(reports::watch(route.clone(), reports.clone()));
     let route = route.clone();
-    let ask = move |limit| {
-        let route = route.clone();
-        async move { route.read_index(limit).await.is_some() }
-    };
+    let ask = move |limit| route.clone().has_majority(limit);
     tasks.spawn(majority::watch(ask, told));
     (tasks, has_majority)
 }

@@ -26,7 +26,9 @@ use crate::id::ProposalId;
 /// A proposal waits this long for a sign of a majority. Longer than an election takes, so that
 /// nobody hears of one; within the second that a client is promised.
 const PATIENCE: Duration = Duration::from_millis(900);
-/// Without a delivery for this long, the leader is asked whether it has a majority.
+/// And this long while there is a majority that takes nothing in, as when its disks stand still.
+const LONG_PATIENCE: Duration = Duration::from_secs(10);
+/// Without a delivery for this long, the members are asked whether there is a majority.
 const DOUBT: Duration = Duration::from_millis(400);
 /// What a leader has taken in but not delivered for this long is sent again: it may have dropped
 /// it while it tried to hand over its leadership.
@@ -119,9 +121,9 @@ struct Task {
     clock: Awake,
     /// When a majority last showed itself, by a delivery or an answer; by the clock.
     last_sign: Duration,
-    /// The leader is being asked whether it has a majority.
+    /// The members are being asked whether there is a majority.
     question: Option<BoxFuture<'static, bool>>,
-    /// It has said no: nothing is sent before it says yes or another leads, so that what comes in
+    /// There is none: nothing is sent before there is one or another leads, so that what comes in
     /// now can be refused for certain.
     is_without_majority: bool,
 }
@@ -281,19 +283,22 @@ impl Task {
         let silent_since = self.last_sign.max(oldest.since);
         if now - silent_since > DOUBT && self.question.is_none() {
             let limit = PATIENCE - DOUBT;
-            let index = self.route.clone().read_index(limit);
-            self.question = Some(index.map(|index| index.is_some()).boxed());
+            self.question = Some(self.route.clone().has_majority(limit).boxed());
         }
-        if now - self.last_sign > PATIENCE {
-            self.give_up(now);
-        }
+        let has_majority = now - self.last_sign <= PATIENCE;
+        let patience = if has_majority {
+            LONG_PATIENCE
+        } else {
+            PATIENCE
+        };
+        self.give_up(now, patience);
     }
 
     /// Answers those that have waited long enough. What was sent stays under way.
-    fn give_up(&mut self, now: Duration) {
+    fn give_up(&mut self, now: Duration, patience: Duration) {
         let mut given_up = 0;
         self.under_way.retain(|_, proposal| {
-            if now - proposal.since < PATIENCE {
+            if now - proposal.since < patience {
                 return true;
             }
             if let Some(answer) = proposal.answer.take() {
@@ -312,7 +317,7 @@ impl Task {
             warn!(
                 given_up,
                 ?silent,
-                "no sign of a majority: transactions fail"
+                "no sign of a majority, or it takes nothing in: transactions fail"
             );
         }
     }

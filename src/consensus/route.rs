@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt, StreamExt, future, stream::FuturesUnordered};
 use openraft::{
     alias::WatchReceiverOf, async_runtime::watch::WatchReceiver, metrics::RaftServerMetrics,
 };
@@ -83,6 +84,33 @@ impl Route {
                 _ => None,
             },
         }
+    }
+
+    /// Whether there is a majority: it confirms to the leader that it leads, or, as when its disks stand still or it is about
+    /// to elect another leader, at least answers.
+    pub(crate) async fn has_majority(self, limit: Duration) -> bool {
+        let asking = [
+            self.clone()
+                .read_index(limit)
+                .map(|index| index.is_some())
+                .boxed(),
+            self.majority_answers(limit).boxed(),
+        ];
+        let answers = FuturesUnordered::from_iter(asking);
+        answers.any(future::ready).await
+    }
+
+    /// Whether enough members answer to be a majority with this one.
+    async fn majority_answers(self, limit: Duration) -> bool {
+        let others = self.others();
+        let needed = others.len().div_ceil(2);
+        let calls = others.into_iter().map(|(_, peer)| async move {
+            let reply = peer.reports.call(Request::Report, limit).await;
+            reply.is_ok()
+        });
+        let answering =
+            FuturesUnordered::from_iter(calls).filter(|answers| future::ready(*answers));
+        answering.take(needed).count().await == needed
     }
 
     /// The other members.
