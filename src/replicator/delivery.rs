@@ -108,7 +108,7 @@ impl Replicator {
                     biased;
                     delivered = deliveries.next() => delivered,
                     _ = looks.tick(), if delivery.waits_for_others() => {
-                        delivery.look_for_signs();
+                        delivery.look_for_signs().await;
                         delivery.look_for_fence();
                         continue;
                     }
@@ -127,11 +127,13 @@ impl Delivery<'_> {
     }
 
     /// Has the claims of another node declared void if that has gone.
-    fn look_for_signs(&mut self) {
+    async fn look_for_signs(&mut self) {
         let log = &self.replicator.log;
         let (node, _) = log.identity();
         let holder = self.claims.holder().filter(|(id, _)| id.node != node);
-        if let Some((id, signs)) = self.silence.look(holder, log.has_majority()) {
+        // A majority may be there and take nothing in.
+        let may_show = holder.is_some() && log.read_index().await.is_some();
+        if let Some((id, signs)) = self.silence.look(holder, may_show) {
             self.replicator.declare_lapsed(id, signs);
         }
     }

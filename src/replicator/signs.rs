@@ -81,14 +81,14 @@ pub(super) struct Silence {
 
 impl Silence {
     /// Takes a look at which claim all wait for and the signs that its node has shown, a period after
-    /// the one before. Without a majority nobody can show any. Gives both if the node has been silent
-    /// for too long.
+    /// the one before, and whether a majority has just confirmed how far the log is: without that nobody
+    /// can show any. Gives both if the node has been silent for too long.
     pub(super) fn look(
         &mut self,
         holder: Option<(TransactionId, u64)>,
-        has_majority: bool,
+        may_show: bool,
     ) -> Option<(TransactionId, u64)> {
-        if holder != self.since || !has_majority {
+        if holder != self.since || !may_show {
             *self = Self {
                 since: holder,
                 looks: 0,
@@ -119,8 +119,8 @@ mod tests {
     /// How many looks it takes, with these at first.
     fn looks_after(first: &[(Option<(TransactionId, u64)>, bool)]) -> usize {
         let mut silence = Silence::default();
-        for (holder, has_majority) in first {
-            assert_eq!(silence.look(*holder, *has_majority), None);
+        for (holder, may_show) in first {
+            assert_eq!(silence.look(*holder, *may_show), None);
         }
         let looks = (1..100).find(|_| silence.look(holder(1, 1), true).is_some());
         looks.expect("it is silent")
@@ -134,8 +134,8 @@ mod tests {
         for other in [holder(2, 1), holder(1, 0), None] {
             assert_eq!(looks_after(&[same, same, (other, true)]), 11);
         }
-        let without_majority = (holder(1, 1), false);
-        assert_eq!(looks_after(&[same, same, without_majority]), 10);
+        let unconfirmed = (holder(1, 1), false);
+        assert_eq!(looks_after(&[same, same, unconfirmed]), 10);
     }
 
     #[test]
