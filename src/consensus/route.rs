@@ -110,7 +110,8 @@ impl Route {
         });
         let answering =
             FuturesUnordered::from_iter(calls).filter(|answers| future::ready(*answers));
-        answering.take(needed).count().await == needed
+        // A cluster of one asks its leader; who has no cluster yet has no majority.
+        needed > 0 && answering.take(needed).count().await == needed
     }
 
     /// The other members.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::{
     net::TcpListener,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use trireme::consensus::{ProposeError, ReplicatedLog};
 
@@ -37,6 +37,26 @@ async fn without_a_majority_every_proposal_has_its_answer_within_a_second() {
     let asked = Instant::now();
     assert_eq!(alone.read_index().await, None);
     assert!(asked.elapsed() < Duration::from_millis(1100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_cluster_yet_has_no_majority() {
+    let mut cluster = Cluster::new(3);
+    cluster.start(0).await;
+    let alone = cluster.node(0);
+    let answer = timeout(
+        Duration::from_millis(1100),
+        alone.propose(Bytes::from("nobody hears")),
+    );
+    assert_eq!(answer.await, Ok(Err(ProposeError::NoQuorum)));
+    let told = async {
+        while alone.has_majority() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(3), told)
+        .await
+        .expect("it is told");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
