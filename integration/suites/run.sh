@@ -41,7 +41,8 @@ pymysql() {
 mysqlclient() {
   cd "$SOURCE"
   printf '[MySQLdb-tests]\nhost = 127.0.0.1\nport = %d\nuser = root\ndatabase = test\ndefault-character-set = utf8mb4\n' $1 >tests/default.cnf
-  timeout 300 "$PYTHON" -m pytest "${@:2}" tests
+  # One test wants to disturb another thread in the midst of a result, and fails where that has come by then, be it on a server alone.
+  timeout 300 "$PYTHON" -m pytest --deselect tests/test_connection.py::test_result_concurrent_use_raises "${@:2}" tests
 }
 sqlalchemy() {
   cd "$SOURCE"
