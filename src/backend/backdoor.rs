@@ -190,8 +190,7 @@ pub(super) async fn record(
         place.position,
         hex(what)
     );
-    own.run_unlogged(&["START TRANSACTION", &sql, bookmark::REMOVE, "COMMIT"])
-        .await
+    own.commit_unlogged(&[&sql, bookmark::REMOVE]).await
 }
 
 /// What has been written down, and not removed since.

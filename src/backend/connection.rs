@@ -204,6 +204,16 @@ impl Connection {
         Ok(())
     }
 
+    /// Runs statements in one transaction that leaves no trace in the binlog.
+    ///
+    /// # Errors
+    /// See [`Self::run_unlogged`].
+    pub async fn commit_unlogged(&mut self, statements: &[&str]) -> Result<(), ConnectionError> {
+        // With `sql_mode = ORACLE`, which a definition may have set here, `BEGIN` begins a block.
+        self.run_unlogged(&[&["START TRANSACTION"], statements, &["COMMIT"]].concat())
+            .await
+    }
+
     /// Starts a command.
     ///
     /// # Errors

@@ -110,15 +110,10 @@ impl Note {
     ) -> Result<(), ConnectionError> {
         let moved = position::update(seqno);
         let bookmark = backdoor.bookmark(own).await?;
-        let end = [&moved, &bookmark, REMOVE, "COMMIT"];
         let rest = rest.iter().map(String::as_str);
-        let all: Vec<_> = ["START TRANSACTION"]
-            .into_iter()
-            .chain(rest)
-            .chain(end)
-            .collect();
+        let all: Vec<_> = rest.chain([&*moved, &bookmark, REMOVE]).collect();
         restore_durability(own).await?;
-        own.run_unlogged(&all).await
+        own.commit_unlogged(&all).await
     }
 
     /// The definition has not run and will not, or it has to run again: the note is removed, and what is there
@@ -137,8 +132,7 @@ impl Note {
         }
         let bookmark = backdoor.bookmark(own).await?;
         restore_durability(own).await?;
-        own.run_unlogged(&["START TRANSACTION", &bookmark, REMOVE, "COMMIT"])
-            .await
+        own.commit_unlogged(&[&bookmark, REMOVE]).await
     }
 
     /// Ends the connection that runs the definition, and waits until it has ended.

@@ -291,7 +291,9 @@ impl Task {
         } else {
             PATIENCE
         };
-        self.give_up(now, patience);
+        if now - oldest.since >= patience {
+            self.give_up(now, patience);
+        }
     }
 
     /// Answers those that have waited long enough. What was sent stays under way.

@@ -66,7 +66,7 @@ const READ: [&str; 5] = ["SELECT", "TABLE", "VALUES", "HANDLER", "DO"];
 
 const DEFINITION: [&str; 5] = ["ALTER", "RENAME", "TRUNCATE", "GRANT", "REVOKE"];
 
-const ADMINISTRATION: [&str; 13] = [
+const ADMINISTRATION: [&str; 14] = [
     "FLUSH",
     "RESET",
     "PURGE",
@@ -80,6 +80,7 @@ const ADMINISTRATION: [&str; 13] = [
     "RESTART",
     "CLONE",
     "BACKUP",
+    "IMPORT",
 ];
 
 /// What has a form that works on one table's files and one that is logged as a statement.
@@ -112,7 +113,17 @@ impl Class {
         Self::read(Lexer::new(statement, dialect), dialect)
     }
 
-    fn read(mut lexer: Lexer, dialect: Dialect) -> Self {
+    fn read(lexer: Lexer, dialect: Dialect) -> Self {
+        match Self::kind(lexer.clone(), dialect) {
+            class @ (Self::Definition | Self::Administration) => {
+                Unsupported::of(lexer).map_or(class, Self::Unsupported)
+            }
+            class => class,
+        }
+    }
+
+    /// What a statement is, if it is not refused for what it defines or administers.
+    fn kind(mut lexer: Lexer, dialect: Dialect) -> Self {
         let first = loop {
             match lexer.next() {
                 // Before a query in parentheses.
@@ -125,9 +136,7 @@ impl Class {
         let is_one_of = |words: &[&str]| words.iter().any(|word| first.is(word));
         let second = lexer.clone().next();
         let then = |word: &str| second.is_some_and(|token| token.is(word));
-        if let Some(reason) = Unsupported::of(first, lexer.clone()) {
-            Self::Unsupported(reason)
-        } else if first.is("BEGIN") {
+        if first.is("BEGIN") {
             bounds::begin(lexer)
         } else if is_one_of(&["CALL", "EXECUTE"]) || dialect.mariadb && is_compound(&first) {
             Self::Program

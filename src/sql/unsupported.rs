@@ -42,9 +42,10 @@ pub enum Unsupported {
 }
 
 impl Unsupported {
-    /// Why a statement that defines or administers something is, which begins with this word, if it is.
-    pub(super) fn of(first: Token, mut rest: Lexer) -> Option<Self> {
+    /// Why a statement that defines or administers something is, if it is.
+    pub(super) fn of(mut rest: Lexer) -> Option<Self> {
         let is = |token: Token, words: &[&str]| words.iter().any(|word| token.is(word));
+        let first = rest.next()?;
         if is(first, &["CREATE", "ALTER", "DROP"]) {
             if first.is("ALTER") && takes_files(rest.clone()) {
                 return Some(Self::Files);
