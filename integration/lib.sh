@@ -135,6 +135,16 @@ stop_plain() { "$TRIREME" sandbox stop --dir "$PLAIN" >/dev/null; rm -rf "$PLAIN
 
 stop_sandbox() { "$TRIREME" sandbox stop --dir "$BOX" >/dev/null; rm -rf "$BOX"; }
 
+# start_beside SERVER [OPTION…]: a sandbox of three at $port, and beside it a server alone at $ALONE, to compare them. The options are those of both.
+start_beside() {
+  say "$1: starting three servers and nodes, and a server alone"
+  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
+  start_plain $((port + 10)) "${@:2}"
+  ALONE=$((port + 311))
+}
+
+stop_beside() { stop_plain; stop_sandbox; }
+
 # drive PORT PART [ARGUMENT…]: a part of the promise's drive.py.
 drive() {
   PYTHONPATH=$ROOT/integration PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$(dirname "$0")/drive.py" "$@"

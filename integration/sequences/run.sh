@@ -6,12 +6,9 @@ build
 install mariadb-server mariadb-client python3-pymysql
 
 promise() {
-  say "$1: starting three servers and nodes, and a server alone"
-  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
-  start_plain $((port + 10)) "${@:2}"
-  drive $port $((port + 311)) "${SEQUENCE_SECONDS:-60}" "${SEQUENCES:-10000}" "${SEED:-1}"
-  stop_plain
-  stop_sandbox
+  start_beside "$@"
+  drive $port $ALONE "${SEQUENCE_SECONDS:-60}" "${SEQUENCES:-10000}" "${SEED:-1}"
+  stop_beside
 }
 # MySQL's AUTO_INCREMENT counter jumps over an explicit id that met a duplicate, but only once a session opens the table anew; whether it does
 # depends on its connection's number, unless all sessions share one cache of tables.

@@ -5,14 +5,11 @@ build
 install mariadb-server mariadb-client python3-pymysql
 
 promise() {
-  say "$1: starting three servers and nodes, and a server alone"
-  start_sandbox $port --nodes 3 "${@:2}" >/dev/null
-  start_plain $((port + 10)) "${@:2}"
+  start_beside "$@"
   mkdir -m 777 "$SCRATCH/files"
-  drive $port $((port + 311)) "$1" "$SCRATCH/files" "$PLAIN/node1/data"
+  drive $port $ALONE "$1" "$SCRATCH/files" "$PLAIN/node1/data"
   rm -r "$SCRATCH/files"
-  stop_plain
-  stop_sandbox
+  stop_beside
 }
 on_both_servers --log-bin-trust-function-creators=1 --secure-file-priv=
 say "statements: passed"

@@ -23,13 +23,13 @@ version_of() { sed -n "s/^$1==//p" "$ROOT/integration/requirements.txt"; }
 # So many tests must pass on both.
 suite() {
   local name=$1 least=$2
-  for where in $((port + 311)) $((port + 1)); do
+  for where in $ALONE $((port + 1)); do
     sql $where "DROP DATABASE IF EXISTS test; CREATE DATABASE test CHARACTER SET utf8mb4; DROP DATABASE IF EXISTS test_schema; CREATE DATABASE test_schema CHARACTER SET utf8mb4;
       DROP DATABASE IF EXISTS test2; CREATE DATABASE test2"
     OUTCOMES=$SCRATCH/$where PYTHONPATH=$HERE PYTHONDONTWRITEBYTECODE=1 "$3" $where -q -p outcomes -p no:cacheprovider -W ignore --tb=short "${@:4}" >"$SCRATCH/said.$where" 2>&1 || true
     [ -s "$SCRATCH/$where" ] || { tail -n 20 "$SCRATCH/said.$where" >&2; fail "$name did not run"; }
   done
-  "$PYTHON" "$HERE/compare.py" "$name" "$least" "$SCRATCH/$((port + 311))" "$SCRATCH/$((port + 1))"
+  "$PYTHON" "$HERE/compare.py" "$name" "$least" "$SCRATCH/$ALONE" "$SCRATCH/$((port + 1))"
 }
 
 pymysql() {
@@ -50,17 +50,15 @@ sqlalchemy() {
 }
 
 promise() {
-  say "$1: starting three servers and nodes, and a server alone"
   local server=mariadbd
   dialect=mariadb
   if [ $# != 1 ]; then
     server=$3 dialect=mysql
   fi
   server+=" --local-infile=1 --log-bin-trust-function-creators=1"
-  start_sandbox $port --nodes 3 --server "$server" >/dev/null
-  start_plain $((port + 10)) --server "$server"
+  start_beside "$1" --server "$server"
   # The suites expect 1 to be followed by 2.
-  for where in $((port + 301)) $((port + 311)); do
+  for where in $((port + 301)) $ALONE; do
     sql $where "SET GLOBAL auto_increment_increment = 1, GLOBAL auto_increment_offset = 1"
   done
   # Later ones come without the tests that need a server.
@@ -74,8 +72,7 @@ promise() {
     suite "SQLAlchemy's tests of dialects on $1" 1500 sqlalchemy test/dialect/test_suite.py
     suite "SQLAlchemy's tests of the engine and the ORM on $1" 1800 sqlalchemy test/engine test/orm
   fi
-  stop_plain
-  stop_sandbox
+  stop_beside
 }
 on_both_servers
 say "suites: passed"

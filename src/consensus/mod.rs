@@ -86,7 +86,10 @@ pub enum ProposeError {
     )]
     NoQuorum,
     /// It was sent, and may be delivered when there is a majority again.
-    #[error("no quorum, outcome unknown: the cluster lost its majority while it took the entry in")]
+    #[error(
+        "no quorum, outcome unknown: no majority of the cluster has taken the entry in in time; look at the other nodes and \
+        their disks"
+    )]
     Unknown,
     #[error("an entry of {0} bytes is too large: it may have {MAX_BODY_BYTES}")]
     TooLarge(usize),

@@ -315,12 +315,19 @@ impl Task {
             proposal.sent.is_some()
         });
         if given_up > 0 {
-            let silent = now - self.last_sign;
-            warn!(
-                given_up,
-                ?silent,
-                "no sign of a majority, or it takes nothing in: transactions fail"
-            );
+            if patience == LONG_PATIENCE {
+                warn!(
+                    given_up,
+                    "a majority answers, but takes nothing in: transactions fail"
+                );
+            } else {
+                let silent = now - self.last_sign;
+                warn!(
+                    given_up,
+                    ?silent,
+                    "no sign of a majority: transactions fail"
+                );
+            }
         }
     }
 }

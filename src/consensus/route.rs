@@ -6,6 +6,7 @@ use futures::{FutureExt, StreamExt, future, stream::FuturesUnordered};
 use openraft::{
     alias::WatchReceiverOf, async_runtime::watch::WatchReceiver, metrics::RaftServerMetrics,
 };
+use tokio::time::sleep;
 
 use super::{
     Raft,
@@ -18,6 +19,9 @@ use super::{
     types::{Proposal, TypeConfig},
 };
 use crate::id::NodeId;
+
+/// A leader that has not had its leadership confirmed for this long may be one whose majority stands still.
+const CONFIRMATION: Duration = Duration::from_millis(100);
 
 /// One node's leadership. What it has taken in is in the log, or on its way there, for as long as
 /// the leadership lasts.
@@ -89,14 +93,14 @@ impl Route {
     /// Whether there is a majority: it confirms to the leader that it leads, or, as when its disks stand still or it is about
     /// to elect another leader, at least answers.
     pub(crate) async fn has_majority(self, limit: Duration) -> bool {
-        let asking = [
-            self.clone()
-                .read_index(limit)
-                .map(|index| index.is_some())
-                .boxed(),
-            self.majority_answers(limit).boxed(),
-        ];
-        let answers = FuturesUnordered::from_iter(asking);
+        let members = self.clone();
+        let confirmed = self.read_index(limit).map(|index| index.is_some());
+        let answered = async {
+            sleep(CONFIRMATION).await;
+            let left = limit.saturating_sub(CONFIRMATION);
+            members.majority_answers(left).await
+        };
+        let answers = FuturesUnordered::from_iter([confirmed.boxed(), answered.boxed()]);
         answers.any(future::ready).await
     }
 

@@ -104,11 +104,15 @@ impl Replicator {
                 if delivery.claims.holder().is_none() {
                     self.level.reach(deliveries.reached());
                 }
+                let look = async {
+                    looks.tick().await;
+                    delivery.may_show_life().await
+                };
                 tokio::select! {
                     biased;
                     delivered = deliveries.next() => delivered,
-                    _ = looks.tick(), if delivery.waits_for_others() => {
-                        delivery.look_for_signs().await;
+                    may_show = look, if delivery.waits_for_others() => {
+                        delivery.look_for_signs(may_show);
                         delivery.look_for_fence();
                         continue;
                     }
@@ -126,13 +130,15 @@ impl Delivery<'_> {
         self.claims.holder().is_some() || self.fences.is_wanted()
     }
 
+    /// Whether a node that holds claims could have shown that it lives: a majority may be there and take nothing in.
+    async fn may_show_life(&self) -> bool {
+        self.claims.holder().is_some() && self.replicator.log.read_index().await.is_some()
+    }
+
     /// Has the claims of another node declared void if that has gone.
-    async fn look_for_signs(&mut self) {
-        let log = &self.replicator.log;
-        let (node, _) = log.identity();
+    fn look_for_signs(&mut self, may_show: bool) {
+        let (node, _) = self.replicator.log.identity();
         let holder = self.claims.holder().filter(|(id, _)| id.node != node);
-        // A majority may be there and take nothing in.
-        let may_show = holder.is_some() && log.read_index().await.is_some();
         if let Some((id, signs)) = self.silence.look(holder, may_show) {
             self.replicator.declare_lapsed(id, signs);
         }
