@@ -124,9 +124,18 @@ def tables_of(connection):
 
 
 def checksums(number):
+    """What each table of a server comes to. CHECKSUM TABLE is none of MariaDB's for rows with virtual columns that are NULL: it depends on
+    what was read before."""
     with server(number) as connection:
         names = [f"`{schema}`.`{table}`" for schema, table in tables_of(connection)]
-        return dict(run(connection, "CHECKSUM TABLE " + ", ".join(names)))
+        sums = dict(run(connection, "CHECKSUM TABLE " + ", ".join(names)))
+        virtual = run(
+            connection,
+            f"SELECT DISTINCT table_schema, table_name FROM information_schema.columns WHERE extra LIKE 'VIRTUAL%' AND table_schema NOT IN {OWN_SCHEMAS}",
+        )
+        for schema, table in virtual:
+            sums[f"{schema}.{table}"] = sorted(run(connection, f"SELECT * FROM `{schema}`.`{table}`"), key=repr)
+        return sums
 
 
 def expect_equal(*numbers):
