@@ -35,6 +35,8 @@ FOUND = [
     # A statement that is refused there does not begin the transaction.
     ["SET TRANSACTION READ ONLY", "DELETE FROM a", "DELETE FROM a", "SELECT COUNT(*) FROM a", "DELETE FROM a WHERE id = 9"],
     ["SET autocommit = 0", "START TRANSACTION READ ONLY", "SET autocommit = 1", "DELETE FROM a", "SHOW ERRORS", "DELETE FROM a", "BEGIN", "COMMIT", "DELETE FROM b"],
+    ["SET autocommit = 0", "START TRANSACTION READ ONLY", "SET autocommit = 1", "EXECUTE nowhere", "DELETE FROM b"],
+    ["REPLACE INTO b (x, y) VALUES (1, 1), (2, 2), (3, 3)", "SELECT * FROM b; START TRANSACTION WITH CONSISTENT SNAPSHOT; SELECT FOUND_ROWS(), ROW_COUNT()", "COMMIT"],
 ]
 
 
@@ -149,8 +151,8 @@ class Writer:
     def setting(self):
         return self.of("SET sql_mode = ''", "SET sql_mode = DEFAULT", "SET sql_mode = 'ANSI_QUOTES'", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
                        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET SESSION TRANSACTION READ WRITE", "SET completion_type = CHAIN",
-                       "SET completion_type = DEFAULT", "SET foreign_key_checks = 0", "SET foreign_key_checks = 1", "SET sql_safe_updates = 1",
-                       "SET sql_safe_updates = 0", "SET @o = 5", "SET time_zone = '+05:00'", "SET NAMES latin1", "SET NAMES utf8mb4", "SET unique_checks = 0",
+                       "SET completion_type = DEFAULT", "SET foreign_key_checks = 0", "SET foreign_key_checks = 1",
+                       "SET @o = 5", "SET time_zone = '+05:00'", "SET NAMES latin1", "SET NAMES utf8mb4", "SET unique_checks = 0",
                        "SET sql_warnings = 1", "SET max_error_count = 1", "SET insert_id = 9", "SET last_insert_id = 4", "SET sql_auto_is_null = 1",
                        "SET sql_select_limit = 2", "SET sql_select_limit = DEFAULT", "SET TRANSACTION READ WRITE", "SET SESSION TRANSACTION READ ONLY",
                        "SET innodb_lock_wait_timeout = 2", "SET nonsense = 1", "SET autocommit = 'maybe'")

@@ -11,7 +11,7 @@ import time
 import pymysql
 from pymysql.constants import CLIENT
 
-from cluster import NODES, at_once, define, expect_equal, health, kill, node, position, run, server
+from cluster import NODES, at_once, define, expect, expect_equal, health, kill, node, position, run, server
 
 DUPLICATE, LOCK_TIMEOUT, DEADLOCK, NOT_SUPPORTED, NO_TABLE = 1062, 1205, 1213, 1235, 1146
 AUTO_INCREMENT_FAILED, GONE = 1467, 2013
@@ -305,16 +305,18 @@ def reset_sessions():
 
 def snapshots():
     """A snapshot that stays open keeps nobody from committing: it locks nothing that sessions mark."""
-    define("CREATE TABLE traps.seen (id INT PRIMARY KEY)")
-    with node(1, database="traps") as reader:
-        run(reader, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        for row in range(4):
-            writers = [node(1, database="traps", autocommit=True, read_timeout=10) for _ in range(row + 1)]
-            for at, writer in enumerate(writers):
-                run(writer, f"INSERT INTO seen VALUES ({10 * row + at})")
-            for writer in writers:
-                writer.close()
-        assert run(reader, "SELECT COUNT(*) FROM seen") == ((0,),)
+    # SERIALIZABLE reads under locks, and by then what is committed.
+    for level, visible in (("REPEATABLE READ", 0), ("SERIALIZABLE", 10)):
+        define("DROP TABLE IF EXISTS traps.seen", "CREATE TABLE traps.seen (id INT PRIMARY KEY)")
+        with node(1, database="traps") as reader:
+            run(reader, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}", "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            for row in range(4):
+                writers = [node(1, database="traps", autocommit=True, read_timeout=10) for _ in range(row + 1)]
+                for at, writer in enumerate(writers):
+                    run(writer, f"INSERT INTO seen VALUES ({10 * row + at})")
+                for writer in writers:
+                    writer.close()
+            expect(f"rows that are seen at {level}", run(reader, "SELECT COUNT(*) FROM seen"), ((visible,),))
     print("a snapshot keeps no session from committing")
 
 

@@ -27,9 +27,9 @@ const SETTINGS: [(&str, &str); 11] = [
 ];
 
 /// The schemas, made without a trace in the binlog: every node has its own. All accounts need the right
-/// to change their session's mark, and only the row in `mysql.db` gives it to all of them; what is not
-/// theirs is in `trireme_private`, of which only `named_lock` is replicated. The last statement makes it complete.
-const SCHEMAS: [&str; 11] = [
+/// to change their session's mark, and only the row in `mysql.db` gives it to all of them. Nobody writes to `nothing`: who reads it
+/// waits for nobody, and has a snapshot. What is not theirs is in `trireme_private`, of which only `named_lock` is replicated. The last statement makes it complete.
+const SCHEMAS: [&str; 12] = [
     "CREATE DATABASE IF NOT EXISTS trireme",
     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
         VALUES ('%', 'trireme', '', 'Y', 'Y')",
@@ -38,6 +38,7 @@ const SCHEMAS: [&str; 11] = [
         slot INT UNSIGNED NOT NULL PRIMARY KEY, \
         txn VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
         previous VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS trireme.nothing (id INT NOT NULL PRIMARY KEY) ENGINE=InnoDB",
     "CREATE DATABASE IF NOT EXISTS trireme_private",
     "CREATE TABLE IF NOT EXISTS trireme_private.definition (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
@@ -169,7 +170,7 @@ pub(super) async fn wrong(
 /// made; and they may wait for what comes after.
 async fn has_schemas(connection: &mut Connection) -> Result<bool, ConnectionError> {
     match connection
-        .query("SELECT seqno FROM trireme_private.position")
+        .query("SELECT seqno FROM trireme_private.position LEFT JOIN trireme.nothing USING (id)")
         .await
     {
         Ok(rows) => Ok(!rows.is_empty()),

@@ -143,8 +143,12 @@ impl Replicated {
         let ends_transaction = number == errno::NOT_INSIDE_XA;
         let is_over = errno::ROLLED_BACK.contains(&number)
             || is_doubtful && self.transactions.is_rolled_back(session).await?;
+        let only_reads = session.has(Status::IN_READ_ONLY_TRANSACTION);
         if ends && class == Class::Program && !is_over && !ends_transaction {
             let committed = self.transactions.commit(session).await?;
+            if only_reads && starts_nothing(answer) {
+                let [_] = session.run_own([READ_ONLY.to_owned()]).await?;
+            }
             return Ok(committed.is_error().then_some(committed));
         }
         if ends || is_over {
@@ -152,7 +156,7 @@ impl Replicated {
             self.transactions.roll_back(session).await?;
             if ends && !is_over {
                 // The transaction has not begun: what was said of it still holds.
-                if number == errno::READ_ONLY_TRANSACTION {
+                if only_reads {
                     let [_] = session.run_own([READ_ONLY.to_owned()]).await?;
                 }
                 self.transactions.early = early;

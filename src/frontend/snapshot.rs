@@ -5,10 +5,35 @@
 //! the locks of what it has changed. A snapshot is from the transaction's first statement, though. Source: Berenson et al., "A Critique
 //! of ANSI SQL Isolation Levels", 4.2.
 
-use super::{answer::Answer, session::Session, shared::Shared, transaction::Transactions};
+use super::{
+    answer::Answer,
+    session::{Session, SessionError},
+    shared::Shared,
+    transaction::Transactions,
+};
 use crate::{config::Isolation, protocol::capability::Capabilities, sql::Effect};
 
+/// Begins the snapshot that a transaction reads from, and leaves `FOUND_ROWS()` as it is.
+const SNAPSHOT: &[u8] = b"CHECKSUM TABLE trireme.nothing";
+
+/// Leaves `ROW_COUNT()` as `BEGIN` does, and `FOUND_ROWS()` as it is.
+const NO_ROWS: &str = "SET lc_time_names = @@lc_time_names";
+
 impl Transactions {
+    /// Begins the snapshot that the open transaction reads from, before its first read would; gives the error if there is one.
+    pub(super) async fn begin_snapshot(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<Option<Answer>, SessionError> {
+        self.see();
+        let read = session.record(SNAPSHOT, 0).await?;
+        if let [_error] = &read[..] {
+            return Ok(Some(session.replay(read)));
+        }
+        let [_] = session.run_own([NO_ROWS.to_owned()]).await?;
+        Ok(None)
+    }
+
     /// Notes what the open transaction can see at its first statement, if it is to overwrite nothing else.
     pub(super) fn see(&mut self) {
         let Shared {

@@ -206,15 +206,9 @@ impl Transactions {
             self.roll_back(session).await?;
             return Ok(error);
         }
-        if snapshot {
-            self.see();
-            let read = session.record(READ, 0).await?;
-            if let [_error] = &read[..] {
-                self.roll_back(session).await?;
-                return Ok(session.replay(read));
-            }
-            // `ROW_COUNT()` is then as after `BEGIN`.
-            let [_] = session.run_own(["DO 0".to_owned()]).await?;
+        if snapshot && let Some(error) = self.begin_snapshot(session).await? {
+            self.roll_back(session).await?;
+            return Ok(error);
         }
         Ok(answer)
     }
