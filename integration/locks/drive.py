@@ -200,7 +200,8 @@ def refused():
            else "CREATE PROCEDURE locks.hidden() DO GET_LOCK('hidden', 1)",
            "CREATE FUNCTION locks.hides() RETURNS INT READS SQL DATA RETURN GET_LOCK('hidden', 1)")
     with node(1, autocommit=True) as connection:
-        for statement in ("CALL locks.hidden()", "SELECT locks.hides()", "PREPARE p FROM 'SELECT GET_LOCK(''a'', 1)'",
+        run(connection, "SET @text = 'SELECT GET_LOCK(''a'', 1)'", "PREPARE of_variable FROM @text")
+        for statement in ("EXECUTE of_variable", "CALL locks.hidden()", "SELECT locks.hides()", "PREPARE p FROM 'SELECT GET_LOCK(''a'', 1)'",
                           "SELECT GET_LOCK(schema_name, 1) FROM information_schema.schemata"):
             expect(statement, error_of(connection, statement), 1235)
         expect("the session goes on", ask(connection, "IS_FREE_LOCK('hidden')"), (0,))

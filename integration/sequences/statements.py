@@ -36,6 +36,9 @@ FOUND = [
     ["SET TRANSACTION READ ONLY", "DELETE FROM a", "DELETE FROM a", "SELECT COUNT(*) FROM a", "DELETE FROM a WHERE id = 9"],
     ["SET autocommit = 0", "START TRANSACTION READ ONLY", "SET autocommit = 1", "DELETE FROM a", "SHOW ERRORS", "DELETE FROM a", "BEGIN", "COMMIT", "DELETE FROM b"],
     ["SET autocommit = 0", "START TRANSACTION READ ONLY", "SET autocommit = 1", "EXECUTE nowhere", "DELETE FROM b"],
+    # So does one that ends nothing and chains.
+    ["SET TRANSACTION READ ONLY", "COMMIT AND CHAIN", "DELETE FROM a", "ROLLBACK AND CHAIN", "COMMIT", "DELETE FROM b"],
+    ["SET autocommit = 0", "START TRANSACTION READ ONLY", "SET autocommit = 1", "COMMIT AND CHAIN", "DELETE FROM b", "COMMIT"],
     ["REPLACE INTO b (x, y) VALUES (1, 1), (2, 2), (3, 3)", "SELECT * FROM b; START TRANSACTION WITH CONSISTENT SNAPSHOT; SELECT FOUND_ROWS(), ROW_COUNT()", "COMMIT"],
 ]
 
@@ -54,9 +57,10 @@ class Writer:
         then, which a node cannot know."""
         self.has_programs = self.random.random() < 0.5
         self.unwanted = [] if self.has_programs else [self.routine, self.in_sql]
-        # On MySQL a transaction that follows another at once takes no warning of its temporary tables with it.
+        # On MySQL a transaction that follows another at once takes no warning of its temporary tables with it, nor does one that a temporary
+        # table has begun, with autocommit off.
         self.chains = self.is_mariadb or self.random.random() < 0.5
-        if self.chains and not self.is_mariadb:
+        if not self.is_mariadb and (self.chains or not self.has_programs):
             self.unwanted.append(self.temporary)
         self.with_cursor = {}
         # Servers give up what a session has left a moment after its end.
@@ -186,7 +190,9 @@ class Writer:
         """A statement that is prepared in text."""
         return self.of("PREPARE p FROM 'UPDATE a SET n = n + ? WHERE id > ?'", "SET @p = 1, @q = 2", "EXECUTE p USING @p, @q", "DEALLOCATE PREPARE p",
                        "PREPARE q FROM 'SELECT id, k FROM a ORDER BY id'", "EXECUTE q", "PREPARE r FROM 'INSERT INTO a (k, v) VALUES (?, NULL)'", "EXECUTE r USING @p",
-                       *self.on_mariadb("EXECUTE IMMEDIATE 'DELETE FROM b WHERE x = 3'"), "PREPARE p FROM 'SELEC'")
+                       *self.on_mariadb("EXECUTE IMMEDIATE 'DELETE FROM b WHERE x = 3'", "EXECUTE IMMEDIATE @text"),
+                       "SET @text = 'REPLACE INTO b (x, y) VALUES (5, 5)'", "SET @text = 'TRUNCATE parts'", "PREPARE p FROM @text", "PREPARE q FROM @text", "EXECUTE p",
+                       "PREPARE q FROM 'COMMIT'", "PREPARE p FROM 'CREATE TABLE likeit LIKE a'", "PREPARE p FROM 'SELEC'")
 
     def lock(self):
         one, other = self.of(*self.locks), self.of(*self.locks)

@@ -181,7 +181,14 @@ PROGRAMS = [
     same("PREPARE, EXECUTE, DEALLOCATE PREPARE", "PREPARE s FROM 'INSERT INTO outside VALUES (?, ?)'", "SET @a = 1, @b = 2", "EXECUTE s USING @a, @b", "EXECUTE s USING @a, @b", "DROP PREPARE s",
          "PREPARE s FROM 'SELECT * FROM outside'", "EXECUTE s", "DEALLOCATE PREPARE s", "EXECUTE s"),
     same("EXECUTE IMMEDIATE", "EXECUTE IMMEDIATE 'INSERT INTO outside VALUES (?, ?)' USING 3, 4", "EXECUTE IMMEDIATE CONCAT('SELECT ', '1')", family=MARIADB),
-    refused("PREPARE of what ends transactions", "PREPARE s FROM 'COMMIT'", "EXECUTE s"),
+    same("EXECUTE of what ends transactions", "BEGIN", "INSERT INTO outside VALUES (3, 3)", "PREPARE s FROM 'COMMIT'", "EXECUTE s", "ROLLBACK", "SELECT * FROM outside"),
+    same("EXECUTE of definitions", "SET @text = 'CREATE TABLE n (id INT PRIMARY KEY)', @one = 1", "PREPARE s FROM @text", "INSERT INTO outside VALUES (4, 4)", "EXECUTE s", "EXECUTE s", "SHOW WARNINGS",
+         "PREPARE s FROM 'DROP TABLE n'", "EXECUTE s", "PREPARE `S` FROM 'CREATE TABLE n AS SELECT ? AS one'", "EXECUTE s USING @one", "SELECT * FROM n", "DEALLOCATE PREPARE s", "EXECUTE s",
+         "PREPARE s FROM \"ALTER TABLE n ADD v VARCHAR(9) DEFAULT 'it''s'\"", "EXECUTE s"),
+    same("EXECUTE IMMEDIATE of definitions", "EXECUTE IMMEDIATE 'CREATE TABLE n (id INT PRIMARY KEY)'", "SET @text = 'DROP TABLE n'", "EXECUTE IMMEDIATE @text", "BEGIN",
+         "EXECUTE IMMEDIATE 'INSERT INTO outside VALUES (?, 1)' USING 7", "EXECUTE IMMEDIATE 'ROLLBACK'", "SELECT * FROM outside", family=MARIADB),
+    refused("EXECUTE IMMEDIATE of a definition that is put together", "EXECUTE IMMEDIATE CONCAT('CREATE TABLE n ', '(id INT)')", family=MARIADB),
+    refused("EXECUTE of XA", "SET @text = 'XA RECOVER'", "PREPARE s FROM @text", "EXECUTE s", family=MARIADB),
     same("compound statements in routines", "CREATE PROCEDURE q(n INT) BEGIN DECLARE i, x INT DEFAULT 0; DECLARE done INT DEFAULT FALSE; DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id; "
          "DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = TRUE; OPEN c; each_row: LOOP FETCH c INTO x; IF done THEN LEAVE each_row; END IF; INSERT INTO outside VALUES (x, n); END LOOP; CLOSE c; "
          "REPEAT SET i = i + 1; UNTIL i > 3 END REPEAT; WHILE i > 0 DO SET i = i - 1; END WHILE; CASE i WHEN 0 THEN SELECT 'zero'; ELSE SELECT 'other'; END CASE; END", "CALL q(7)", "SELECT * FROM outside ORDER BY id"),

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-const IN_PREPARED_TEXT: &str = "lock functions and WSREP_..._GTID cannot be used in PREPARE and EXECUTE IMMEDIATE, since the \
+pub(super) const IN_PREPARED_TEXT: &str = "lock functions and WSREP_..._GTID cannot be used in PREPARE and EXECUTE IMMEDIATE, since the \
     node has to evaluate them first; call them in a statement, or have the driver prepare it";
 
 const TOO_LONG: &str = "a statement with lock functions, WSREP_..._GTID or a node's own variables can have no parameters that are sent in advance or take more than 1 MiB";

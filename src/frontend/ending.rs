@@ -64,6 +64,12 @@ impl Replicated {
         let release = said.release.unwrap_or_else(|| is_default("RELEASE"));
         let is_servers = !self.transactions.is_open() && (self.reads_only || !chain);
         let access = self.access(session);
+        if !is_servers && !self.in_transaction(session) {
+            // There is nothing to end: what was said of the next transaction holds.
+            session.discard(source).await?;
+            self.transactions.early.clear();
+            return self.transactions.begin(session, access, false).await;
+        }
         let answer = if is_servers {
             self.transactions.early.clear();
             session.relay(source, 0).await?

@@ -4,6 +4,7 @@ mod aftermath;
 mod answer;
 mod calls;
 mod channel;
+mod dynamic;
 mod encryption;
 mod ending;
 mod galera;

@@ -9,6 +9,7 @@ use super::{
     aftermath::{Aftermath, Told},
     answer::Answer,
     calls::Incomplete,
+    dynamic::Texts,
     galera,
     known::{Known, Prepared},
     locks::Held,
@@ -50,6 +51,7 @@ pub(super) struct Replicated {
     pub(super) settings: Settings,
     prepared: HashMap<u32, Prepared>,
     last_prepared: u32,
+    pub(super) texts: Texts,
     multi_statements: bool,
     /// What the transaction might do that the last statement of the kind has committed implicitly, if there was one.
     access: Option<Access>,
@@ -75,6 +77,7 @@ impl Replicated {
             dialect: Dialect::of(&session.server_version),
             prepared: HashMap::new(),
             last_prepared: LAST_PREPARED,
+            texts: Texts::default(),
             multi_statements: session.capabilities.has(Capabilities::MULTI_STATEMENTS),
             access: None,
             reads_only: false,
@@ -152,6 +155,7 @@ impl Replicated {
                 self.has_lost = false;
                 self.transactions.early.clear();
                 self.prepared.clear();
+                self.texts.forget();
                 self.settings = self.transactions.shared.settings();
                 let goes_on = session.command(command).await?;
                 self.give_up_lost(session.connection_id).await;
@@ -197,29 +201,6 @@ impl Replicated {
         }
         session.more_follows = false;
         Ok(goes_on)
-    }
-
-    /// Runs a statement that has come as a text, with the settings that it has for itself alone.
-    async fn text(&mut self, session: &mut Session, text: &[u8]) -> Result<Answer, SessionError> {
-        let Some((own, rest)) = sql::galera::for_one_statement(text, self.dialect) else {
-            let known = self.known(text);
-            return self.statement(session, known, Source::Text(text)).await;
-        };
-        let shared = self.transactions.shared.clone();
-        let before = self.settings;
-        let values = shared.galera(before);
-        let changes = shared.changes_of(session, before, &values, &own, self.dialect);
-        let changes = match changes.await? {
-            Ok(changes) => changes,
-            Err(answer) => return Ok(answer),
-        };
-        for change in changes {
-            shared.make(&mut self.settings, change);
-        }
-        let known = self.known(&rest);
-        let answer = self.statement(session, known, Source::Text(&rest)).await;
-        self.settings = before;
-        answer
     }
 
     /// Whether the session goes on after a statement.
@@ -281,7 +262,7 @@ impl Replicated {
     }
 
     /// The answer to a statement that must not run, since what it changes cannot be replicated.
-    async fn unreplicable(
+    pub(super) async fn unreplicable(
         &self,
         session: &mut Session,
         class: Class,
@@ -307,7 +288,7 @@ impl Replicated {
     }
 
     /// Runs a statement and gives the last packet of its answer; what is before has been relayed.
-    async fn statement(
+    pub(super) async fn statement(
         &mut self,
         session: &mut Session,
         known: Known,
@@ -452,6 +433,9 @@ impl Replicated {
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
         let Known { class, .. } = known;
+        if class == Class::Program {
+            self.texts.forget();
+        }
         match class {
             Class::Unsupported(reason) => {
                 session.discard(source).await?;

@@ -6,6 +6,7 @@ use tracing::info;
 
 use super::{
     answer::Answer,
+    replicated::Replicated,
     session::{Session, SessionError},
     shared::Shared,
     statement::only_value,
@@ -15,7 +16,7 @@ use crate::{
     protocol::{errno, packet::ERR},
     sql::{
         Dialect,
-        galera::{Assignment, SyncWait, Value, Values},
+        galera::{Assignment, SyncWait, Value, Values, for_one_statement},
     },
 };
 
@@ -90,6 +91,33 @@ impl Settings {
             Setting::SyncWait(to) => self.sync_wait = to,
             Setting::Retries(to) => self.retries = to,
         }
+    }
+}
+
+impl Replicated {
+    /// Runs a statement that has come as a text, with the settings that it has for itself alone.
+    pub(super) async fn text(
+        &mut self,
+        session: &mut Session,
+        text: &[u8],
+    ) -> Result<Answer, SessionError> {
+        let Some((own, rest)) = for_one_statement(text, self.dialect) else {
+            return self.statement_of(session, text).await;
+        };
+        let shared = self.transactions.shared.clone();
+        let before = self.settings;
+        let values = shared.galera(before);
+        let changes = shared.changes_of(session, before, &values, &own, self.dialect);
+        let changes = match changes.await? {
+            Ok(changes) => changes,
+            Err(answer) => return Ok(answer),
+        };
+        for change in changes {
+            shared.make(&mut self.settings, change);
+        }
+        let answer = self.statement_of(session, &rest).await;
+        self.settings = before;
+        answer
     }
 }
 
