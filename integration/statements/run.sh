@@ -5,11 +5,11 @@ build
 install mariadb-server mariadb-client python3-pymysql
 
 promise() {
-  start_beside "$@"
   mkdir -m 777 "$SCRATCH/files"
+  start_beside "$@"
   drive $port $ALONE "$1" "$SCRATCH/files" "$PLAIN/node1/data"
   rm -r "$SCRATCH/files"
   stop_beside
 }
-on_both_servers --log-bin-trust-function-creators=1 --secure-file-priv=
+on_both_servers --log-bin-trust-function-creators=1 --secure-file-priv= "--loose-innodb-directories=$SCRATCH/files"
 say "statements: passed"

@@ -11,12 +11,17 @@ use crate::{
     backend::{ConnectionError, Note, NoteError, position},
     binlog::{Event, Kind, Query},
     id::Seqno,
+    sql::{self, Dialect},
     write_set::Definition,
 };
 
 /// `ER_BAD_TABLE_ERROR`: MariaDB names in a `DROP TABLE` that it logs also the tables that were not
 /// there, and not the error that came of it.
 const NOT_THERE: u16 = 1051;
+
+/// Directories are one server's: a table's files are here where all others are. In a strict mode that is an error.
+const NO_DIRECTORIES: &str = "SET SESSION sql_mode = CONCAT(REPLACE(REPLACE(@@sql_mode, \
+    'STRICT_TRANS_TABLES', 'NO_DIR_IN_CREATE'), 'STRICT_ALL_TABLES', 'NO_DIR_IN_CREATE'), ',NO_DIR_IN_CREATE')";
 
 /// A part of a definition that the server does as a whole.
 enum Step<'a> {
@@ -154,6 +159,11 @@ impl Session {
             let set = format!("SET SESSION {assignments}");
             let set = self.connection.query(&set).await;
             set.map_err(Failure::of_statement)?;
+        }
+        let dialect = Dialect::of(self.connection.version().as_bytes());
+        if sql::names_directory(query.text, dialect) {
+            let ignored = self.connection.query(NO_DIRECTORIES).await;
+            ignored.map_err(Failure::of_statement)?;
         }
         match (self.connection.query(query.text).await, query.error) {
             (Ok(_), 0) => Ok(()),

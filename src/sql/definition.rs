@@ -30,9 +30,36 @@ pub fn defines_account_or_routine(text: &[u8], dialect: Dialect) -> bool {
     kind.is_some_and(|kind| is_one_of(kind, &HERE))
 }
 
+/// Whether a statement says in which directories of its server a table's files are to be.
+pub fn names_directory(text: &[u8], dialect: Dialect) -> bool {
+    let tokens = Lexer::new(text, dialect);
+    let mut pairs = tokens.clone().zip(tokens.skip(1));
+    pairs.any(|(first, second)| (first.is("DATA") || first.is("INDEX")) && second.is("DIRECTORY"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_are_found() {
+        let dialect = Dialect::of(b"9.7.1");
+        for (text, expected) in [
+            ("CREATE TABLE t (a INT) DATA DIRECTORY = '/a'", true),
+            (
+                "alter table t add partition (partition p index directory '/a')",
+                true,
+            ),
+            (
+                "CREATE TABLE t (data INT, directory INT, INDEX (directory))",
+                false,
+            ),
+            ("CREATE TABLE t (a INT) COMMENT 'DATA DIRECTORY'", false),
+        ] {
+            let found = names_directory(text.as_bytes(), dialect);
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     #[test]
     fn accounts_and_routines_are_told_from_what_is_in_files() {
