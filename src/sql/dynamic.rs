@@ -29,7 +29,12 @@ impl Dynamic {
     /// Reads a statement; none if it is no such one, or its name has letters that servers compare by rules of their own.
     pub fn of(statement: &[u8], dialect: Dialect) -> Option<Self> {
         let mut lexer = Lexer::new(statement, dialect);
-        let first = lexer.next()?;
+        let mut first = lexer.next()?;
+        // With settings for it alone.
+        if first.is("SET") && lexer.next()?.is("STATEMENT") {
+            lexer.find(|token| token.is("FOR"))?;
+            first = lexer.next()?;
+        }
         if first.is("PREPARE") {
             let name = name(lexer.next()?)?;
             lexer.next().filter(|token| token.is("FROM"))?;
@@ -179,6 +184,9 @@ mod tests {
                 Some(Dynamic::Deallocate("s".to_owned())),
             ),
             ("DROP PREPARE s", Some(Dynamic::Deallocate("s".to_owned()))),
+            ("SET STATEMENT sql_mode = '' FOR execute s", execute("s")),
+            ("SET STATEMENT sql_mode = ''", None),
+            ("SET @a = 1", None),
             ("DROP TABLE s", None),
             ("PREPARE s", None),
             ("SELECT 1", None),
