@@ -39,6 +39,8 @@ FOUND = [
     # So does one that ends nothing and chains.
     ["SET TRANSACTION READ ONLY", "COMMIT AND CHAIN", "DELETE FROM a", "ROLLBACK AND CHAIN", "COMMIT", "DELETE FROM b"],
     ["SET autocommit = 0", "START TRANSACTION READ ONLY", "SET autocommit = 1", "COMMIT AND CHAIN", "DELETE FROM b", "COMMIT"],
+    # What the node's own statements meet or find does not come to the client.
+    ["SET SESSION TRANSACTION READ ONLY", "UPDATE a SET n = 1", "SELECT counted() FROM b; GET DIAGNOSTICS CONDITION 1 @s = MYSQL_ERRNO, @m = MESSAGE_TEXT", "SELECT @s, @m"],
     ["REPLACE INTO b (x, y) VALUES (1, 1), (2, 2), (3, 3)", "SELECT * FROM b; START TRANSACTION WITH CONSISTENT SNAPSHOT; SELECT FOUND_ROWS(), ROW_COUNT()", "COMMIT"],
 ]
 

@@ -58,8 +58,6 @@ pub(super) enum Told {
     /// By the server, which is sent this text.
     Text(Vec<u8>),
     Refused(Answer),
-    /// By the server, which knows as much.
-    AsItIs,
 }
 
 impl Aftermath {
@@ -120,8 +118,8 @@ impl Aftermath {
     pub(super) fn tell(&mut self, asked: &Diagnostics, dialect: Dialect) -> Told {
         let told = match asked {
             Diagnostics::Get { condition, items } => match self.get(*condition, items, dialect) {
-                Told::AsItIs => Told::AsItIs,
-                told => return told,
+                Some(told) => return told,
+                None => no_condition(items),
             },
             // What the server shows now may be of a statement of the node's.
             Diagnostics::Show { .. } if self.shown.is_empty() => Told::Text(NOTHING.to_vec()),
@@ -155,20 +153,25 @@ impl Aftermath {
         errors.count() as u64
     }
 
-    /// `GET DIAGNOSTICS`, as assignments.
-    fn get(&self, number: Option<usize>, items: &[(Vec<u8>, Vec<u8>)], dialect: Dialect) -> Told {
+    /// `GET DIAGNOSTICS`, as assignments; none if there is no such condition.
+    fn get(
+        &self,
+        number: Option<usize>,
+        items: &[(Vec<u8>, Vec<u8>)],
+        dialect: Dialect,
+    ) -> Option<Told> {
         let condition = match number {
             None => None,
-            // The server has none, and says so.
             Some(number) => match number.checked_sub(1).and_then(|at| self.conditions.get(at)) {
                 Some(condition) => Some(condition),
-                None => return Told::AsItIs,
+                None => return None,
             },
         };
         let mut assignments = Vec::new();
         for (variable, item) in items {
             let Some(value) = self.item(item, condition) else {
-                return Told::Refused(Answer::refusal(errno::NOT_SUPPORTED_YET, NO_CONDITION));
+                let refusal = Answer::refusal(errno::NOT_SUPPORTED_YET, NO_CONDITION);
+                return Some(Told::Refused(refusal));
             };
             let value = match value {
                 Value::Text(text) => system_text(&text),
@@ -176,7 +179,8 @@ impl Aftermath {
             };
             assignments.push([variable, &b" = "[..], value.as_bytes()].concat());
         }
-        Told::Text([b"SET ", &assignments.join(&b", "[..])[..]].concat())
+        let set = [b"SET ", &assignments.join(&b", "[..])[..]].concat();
+        Some(Told::Text(set))
     }
 
     /// What is asked for of a condition or, without one, of the statement; nothing if that is not known.
@@ -207,6 +211,15 @@ impl Condition {
             message: text(2).map(str::to_owned),
         }
     }
+}
+
+/// Has the server say that there is no such condition. It may have others, of the node's own statements.
+fn no_condition(items: &[(Vec<u8>, Vec<u8>)]) -> Told {
+    let items = items
+        .iter()
+        .map(|(variable, item)| [&variable[..], b" = ", item].concat());
+    let items = items.collect::<Vec<_>>().join(&b", "[..]);
+    Told::Text([b"GET DIAGNOSTICS CONDITION 0 ", &items[..]].concat())
 }
 
 /// An expression of this value and the server's own character set.

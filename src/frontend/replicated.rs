@@ -303,7 +303,6 @@ impl Replicated {
                 Told::Packets(packets) => Ok(session.replay(packets)),
                 Told::Text(text) => session.relay(Source::Text(&text), 0).await,
                 Told::Refused(refusal) => Ok(refusal),
-                Told::AsItIs => session.relay(source, 0).await,
             };
         }
         let completed = match (self.aftermath.take(), source) {
