@@ -128,22 +128,22 @@ start_sandbox() {
   "${SANDBOX[@]}"
 }
 
-# start_plain PORT [OPTION…]: a stock server alone, at PORT + 301, with its files in $PLAIN.
-start_plain() { "$TRIREME" sandbox --dir "$PLAIN" --port "$1" --nodes 1 --detach "${@:2}" >/dev/null; }
-
-stop_plain() { "$TRIREME" sandbox stop --dir "$PLAIN" >/dev/null; rm -rf "$PLAIN"; }
-
 stop_sandbox() { "$TRIREME" sandbox stop --dir "$BOX" >/dev/null; rm -rf "$BOX"; }
 
-# start_beside SERVER [OPTION…]: a sandbox of three at $port, and beside it a server alone at $ALONE, to compare them. The options are those of both.
+# start_beside SERVER [OPTION…]: a sandbox of three at $port, and beside it a server alone at $ALONE with its files in $PLAIN, to compare them. The
+# options are those of both.
 start_beside() {
   say "$1: starting three servers and nodes, and a server alone"
   start_sandbox $port --nodes 3 "${@:2}" >/dev/null
-  start_plain $((port + 10)) "${@:2}"
+  "$TRIREME" sandbox --dir "$PLAIN" --port $((port + 10)) --nodes 1 --detach "${@:2}" >/dev/null
   ALONE=$((port + 311))
 }
 
-stop_beside() { stop_plain; stop_sandbox; }
+stop_beside() {
+  "$TRIREME" sandbox stop --dir "$PLAIN" >/dev/null
+  rm -rf "$PLAIN"
+  stop_sandbox
+}
 
 # drive PORT PART [ARGUMENT…]: a part of the promise's drive.py.
 drive() {

@@ -68,6 +68,7 @@ impl Replicated {
             // There is nothing to end: what was said of the next transaction holds.
             session.discard(source).await?;
             self.transactions.early.clear();
+            self.is_released = release;
             return self.transactions.begin(session, access, false).await;
         }
         let answer = if is_servers {

@@ -143,10 +143,11 @@ impl Replicated {
         let ends_transaction = number == errno::NOT_INSIDE_XA;
         let is_over = errno::ROLLED_BACK.contains(&number)
             || is_doubtful && self.transactions.is_rolled_back(session).await?;
-        let only_reads = session.has(Status::IN_READ_ONLY_TRANSACTION);
+        // One that has not begun leaves what was said of it for the next.
+        let is_to_read = session.has(Status::IN_READ_ONLY_TRANSACTION) && starts_nothing(answer);
         if ends && class == Class::Program && !is_over && !ends_transaction {
             let committed = self.transactions.commit(session).await?;
-            if only_reads && starts_nothing(answer) {
+            if is_to_read {
                 let [_] = session.run_own([READ_ONLY.to_owned()]).await?;
             }
             return Ok(committed.is_error().then_some(committed));
@@ -155,8 +156,7 @@ impl Replicated {
             let early = mem::take(&mut self.transactions.early);
             self.transactions.roll_back(session).await?;
             if ends && !is_over {
-                // The transaction has not begun: what was said of it still holds.
-                if only_reads {
+                if is_to_read {
                     let [_] = session.run_own([READ_ONLY.to_owned()]).await?;
                 }
                 self.transactions.early = early;
