@@ -64,6 +64,8 @@ class Writer:
         self.chains = self.is_mariadb or self.random.random() < 0.5
         if not self.is_mariadb and (self.chains or not self.has_programs):
             self.unwanted.append(self.temporary)
+        # After a CALL a node knows no more what the session's statements prepared in SQL are, and lets none define or commit anything.
+        self.calls = self.random.random() < 0.5
         self.with_cursor = {}
         # Servers give up what a session has left a moment after its end.
         self.locks = [f"lock {self.random.randint(0, 1 << 30)}" for _ in range(2)]
@@ -164,8 +166,8 @@ class Writer:
                        "SET innodb_lock_wait_timeout = 2", "SET nonsense = 1", "SET autocommit = 'maybe'")
 
     def routine(self):
-        return self.of("CALL lists()", f"CALL changes({self.small()}, @o)", f"CALL handles({self.small()})", "CALL raises()",
-                       f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {self.small()}000", "SIGNAL SQLSTATE '01000'")
+        calls = ["CALL lists()", f"CALL changes({self.small()}, @o)", f"CALL handles({self.small()})", "CALL raises()"] if self.calls else []
+        return self.of(*calls, f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {self.small()}000", "SIGNAL SQLSTATE '01000'")
 
     def temporary(self):
         return self.of("CREATE TEMPORARY TABLE IF NOT EXISTS temp (id INT PRIMARY KEY, v INT)", f"INSERT INTO temp VALUES ({self.small()}, {self.small()})",
@@ -190,11 +192,12 @@ class Writer:
 
     def in_sql(self):
         """A statement that is prepared in text."""
+        ending = [] if self.calls else ["SET @text = 'TRUNCATE parts'", "PREPARE q FROM 'COMMIT'", "PREPARE p FROM 'CREATE TABLE likeit LIKE a'"]
         return self.of("PREPARE p FROM 'UPDATE a SET n = n + ? WHERE id > ?'", "SET @p = 1, @q = 2", "EXECUTE p USING @p, @q", "DEALLOCATE PREPARE p",
                        "PREPARE q FROM 'SELECT id, k FROM a ORDER BY id'", "EXECUTE q", "PREPARE r FROM 'INSERT INTO a (k, v) VALUES (?, NULL)'", "EXECUTE r USING @p",
                        *self.on_mariadb("EXECUTE IMMEDIATE 'DELETE FROM b WHERE x = 3'", "EXECUTE IMMEDIATE @text"),
-                       "SET @text = 'REPLACE INTO b (x, y) VALUES (5, 5)'", "SET @text = 'TRUNCATE parts'", "PREPARE p FROM @text", "PREPARE q FROM @text", "EXECUTE p",
-                       "PREPARE q FROM 'COMMIT'", "PREPARE p FROM 'CREATE TABLE likeit LIKE a'", "PREPARE p FROM 'SELEC'")
+                       "SET @text = 'REPLACE INTO b (x, y) VALUES (5, 5)'", "PREPARE p FROM @text", "PREPARE q FROM @text", "EXECUTE p",
+                       *ending, "PREPARE p FROM 'SELEC'")
 
     def lock(self):
         one, other = self.of(*self.locks), self.of(*self.locks)
@@ -230,7 +233,7 @@ class Writer:
             self.with_cursor[number] = self.random.random() < 0.2
             return "prepare", number, self.of(
                 "INSERT INTO a (k, v) VALUES (?, ?)", "UPDATE a SET n = n + ? WHERE v <> ?", "SELECT id, k, ?, ? FROM a ORDER BY id", "DELETE FROM b WHERE x = ? OR y = ?",
-                "REPLACE INTO b (x, y) VALUES (?, ?)", *(["CALL changes(?, @o)"] if not self.unwanted else []), "SELEC ?", "SELECT writes(?)", "COMMIT", "BEGIN", "ROLLBACK", "SET autocommit = ?")
+                "REPLACE INTO b (x, y) VALUES (?, ?)", *(["CALL changes(?, @o)"] if self.calls and not self.unwanted else []), "SELEC ?", "SELECT writes(?)", "COMMIT", "BEGIN", "ROLLBACK", "SET autocommit = ?")
         if roll < 0.95:
             # MySQL gives no rows, and no end of them, without a cursor to who has had one.
             number = self.random.randint(1, 3)

@@ -11,6 +11,7 @@ import time
 import pymysql
 from pymysql.constants import CLIENT
 
+import wire
 from cluster import NODES, at_once, define, expect, expect_equal, health, kill, node, position, run, server
 
 DUPLICATE, LOCK_TIMEOUT, DEADLOCK, NOT_SUPPORTED, NO_TABLE = 1062, 1205, 1213, 1235, 1146
@@ -457,6 +458,27 @@ def routines():
     print("procedures that end transactions are refused, and the session goes on")
 
 
+def redefined():
+    """A prepared statement does what it means when it runs, not what it meant when it was prepared."""
+    define(
+        "CREATE TABLE traps.seen (id INT AUTO_INCREMENT PRIMARY KEY)",
+        "CREATE VIEW traps.look AS SELECT 1 AS v",
+    )
+    client = wire.Connection(int(sys.argv[1]) + 1, wire.COMMON)
+    prepared = client.exchange(wire.prepare("SELECT v FROM traps.look"))
+    execute = wire.execute(int.from_bytes(wire.PREPARED.match(prepared)[2], "little"))
+    client.exchange(execute)
+    define(
+        "CREATE FUNCTION traps.see() RETURNS INT DETERMINISTIC BEGIN INSERT INTO traps.seen VALUES (); RETURN 1; END",
+        "CREATE OR REPLACE VIEW traps.look AS SELECT traps.see() AS v",
+    )
+    client.exchange(execute)
+    client.exchange(wire.query("BEGIN"), execute, wire.query("COMMIT"))
+    expect_equal()
+    expect("what was seen", run(node(2), "SELECT COUNT(*) FROM traps.seen"), ((2,),))
+    print("a prepared statement that reads a view writes, once the view does")
+
+
 def settings(binlog_format, row_image):
     """Trap 7: what can be set on a running server is set, whatever it was started with."""
     for number in NODES:
@@ -489,5 +511,5 @@ def diverged():
 
 PARTS = {part.__name__: part for part in (
     set_up, implicit_commits, few_privileges, failing_statements, snapshots, cascades, deadlocked_cascades,
-    deadlocked_rows, moved_wait, late_commit, left_waiting, routines, settings, diverged)}
+    deadlocked_rows, moved_wait, late_commit, left_waiting, routines, redefined, settings, diverged)}
 PARTS[sys.argv[2]](*sys.argv[3:])

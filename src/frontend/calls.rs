@@ -1,6 +1,6 @@
 //! Statements that call functions which the node has a part in: locks with names and positions in the log.
 
-use std::{mem, ops::Range};
+use std::{mem, ops::Range, sync::Arc};
 
 use super::{
     answer::Answer,
@@ -37,7 +37,7 @@ type Values<'a> = Vec<(&'a Call, Instead)>;
 
 /// A prepared statement that asks for what only the node knows, which it puts into the text before each run.
 pub(super) struct Incomplete {
-    text: Vec<u8>,
+    text: Arc<[u8]>,
     calls: Vec<Call>,
     question: Option<Question>,
     parameters: usize,
@@ -49,7 +49,7 @@ impl Incomplete {
     /// The statement with this text, if it asks for anything; and what the server is to prepare so that the client learns of
     /// parameters and columns.
     pub(super) fn of(
-        text: &[u8],
+        text: &Arc<[u8]>,
         known: Known,
         node: impl FnOnce() -> galera::Values,
         dialect: Dialect,
@@ -65,7 +65,7 @@ impl Incomplete {
             return None;
         }
         let incomplete = Self {
-            text: text.to_vec(),
+            text: text.clone(),
             calls,
             question,
             parameters: parameters_in(text, dialect),
@@ -73,7 +73,7 @@ impl Incomplete {
         };
         let introduction = incomplete.introduction(&node(), dialect);
         // A text may have such a name in it and ask for nothing.
-        let asks = !incomplete.calls.is_empty() || introduction != text;
+        let asks = !incomplete.calls.is_empty() || introduction != **text;
         asks.then_some((incomplete, introduction))
     }
 

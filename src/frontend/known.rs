@@ -1,7 +1,15 @@
 //! What is known of a statement before it runs.
 
-use super::{calls::Incomplete, replicated::Replicated};
+use std::sync::Arc;
+
+use super::{
+    answer::Answer,
+    calls::Incomplete,
+    replicated::Replicated,
+    session::{Session, SessionError},
+};
 use crate::{
+    backend::Defined,
     config::Isolation,
     sql::{
         self, Class, Dialect, Effect,
@@ -42,7 +50,10 @@ impl Known {
 
 /// A statement that the server has prepared.
 pub(super) struct Prepared {
+    pub(super) text: Arc<[u8]>,
     pub(super) known: Known,
+    /// What was defined when that became known.
+    pub(super) judged_by: Arc<Defined>,
     pub(super) may_repeat: bool,
     /// The server has some of its parameters, for one run.
     pub(super) has_long_data: bool,
@@ -75,6 +86,36 @@ impl Replicated {
             kinds: SyncWait::of(text, self.dialect),
             may_call: class.evaluates() && sql::names_calls(text),
         }
+    }
+
+    /// What is known of a prepared statement, which may do something else than when it was prepared: a view that it reads or a trigger of what it
+    /// changes may be another one. The answer to its execution, if it must not run.
+    pub(super) async fn known_again(
+        &mut self,
+        session: &mut Session,
+        id: u32,
+    ) -> Result<Result<Known, Answer>, SessionError> {
+        let defined = self.transactions.defined();
+        let Some(prepared) = self.prepared_as(id) else {
+            return Ok(Ok(Known::NOTHING));
+        };
+        let before = prepared.known;
+        if Arc::ptr_eq(&prepared.judged_by, &defined) {
+            return Ok(Ok(before));
+        }
+        let text = prepared.text.clone();
+        let known = Known {
+            may_call: before.may_call,
+            ..self.known(&text)
+        };
+        if let Some(refusal) = self.unreplicable(session, known.class, &text).await? {
+            return Ok(Err(refusal));
+        }
+        if let Some(prepared) = self.prepared_as(id) {
+            prepared.known = known;
+            prepared.judged_by = defined;
+        }
+        Ok(Ok(known))
     }
 
     /// Whether a statement that reads calls something that may write.

@@ -119,11 +119,18 @@ impl Replicated {
             Command::QUERY => return self.query(session).await,
             Command::STMT_PREPARE => self.prepare(session).await?,
             Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => {
-                let mut known = Known::NOTHING;
+                let id = session.statement_id().await?;
+                let known = match self.known_again(session, id).await? {
+                    Ok(known) => known,
+                    Err(refusal) => {
+                        session.discard(Source::Packet).await?;
+                        session.answer_with(refusal).await?;
+                        return Ok(true);
+                    }
+                };
                 let mut kept = None;
                 let retries = self.retries(session);
-                if let Some(prepared) = self.prepared(session).await? {
-                    known = prepared.known;
+                if let Some(prepared) = self.prepared_as(id) {
                     let has_long_data = mem::take(&mut prepared.has_long_data);
                     let is_whole = command == Command::STMT_EXECUTE && !has_long_data;
                     let is_needed = retries > 0 && prepared.may_repeat
@@ -210,13 +217,15 @@ impl Replicated {
 
     async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
         let packet = session.take_command().await?;
-        let text = &packet[1..];
-        let known = self.known(text);
-        if let Some(refusal) = self.unreplicable(session, known.class, text).await? {
+        let text: Arc<[u8]> = packet[1..].into();
+        // A definition that comes meanwhile is noticed when the statement runs.
+        let judged_by = self.transactions.defined();
+        let known = self.known(&text);
+        if let Some(refusal) = self.unreplicable(session, known.class, &text).await? {
             return session.answer_with(refusal).await;
         }
         let node = || self.transactions.shared.galera(self.settings);
-        let incomplete = match Incomplete::of(text, known, node, self.dialect) {
+        let incomplete = match Incomplete::of(&text, known, node, self.dialect) {
             Some((incomplete, introduction)) => {
                 let prepare = Command::STMT_PREPARE.with(&introduction);
                 session.send(&prepare).await?;
@@ -231,7 +240,9 @@ impl Replicated {
             let may_call = incomplete.is_some();
             let prepared = Prepared {
                 known: Known { may_call, ..known },
-                may_repeat: known.class == Class::Write && sql::may_repeat(text, self.dialect),
+                judged_by,
+                may_repeat: known.class == Class::Write && sql::may_repeat(&text, self.dialect),
+                text,
                 has_long_data: false,
                 incomplete,
             };
