@@ -66,6 +66,8 @@ class Writer:
             self.unwanted.append(self.temporary)
         # After a CALL a node knows no more what the session's statements prepared in SQL are, and lets none define or commit anything.
         self.calls = self.random.random() < 0.5
+        # Of an error a node counts what the session keeps.
+        self.keeps_few = self.random.random() < 0.5
         self.with_cursor = {}
         # Servers give up what a session has left a moment after its end.
         self.locks = [f"lock {self.random.randint(0, 1 << 30)}" for _ in range(2)]
@@ -157,12 +159,15 @@ class Writer:
                        "SET @@autocommit = 1", "COMMIT AND NO CHAIN NO RELEASE")
 
     def setting(self):
-        return self.of("SET sql_mode = ''", "SET sql_mode = DEFAULT", "SET sql_mode = 'ANSI_QUOTES'", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        # On MySQL the transaction after a SET autocommit = 1 is still as the one that it has committed.
+        read_only = ["SET SESSION TRANSACTION READ ONLY"] if self.is_mariadb or self.has_programs else []
+        few = ["SET max_error_count = 1"] if self.keeps_few else []
+        return self.of(*read_only, *few, "SET sql_mode = ''", "SET sql_mode = DEFAULT", "SET sql_mode = 'ANSI_QUOTES'", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
                        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET SESSION TRANSACTION READ WRITE", "SET completion_type = CHAIN",
                        "SET completion_type = DEFAULT", "SET foreign_key_checks = 0", "SET foreign_key_checks = 1",
                        "SET @o = 5", "SET time_zone = '+05:00'", "SET NAMES latin1", "SET NAMES utf8mb4", "SET unique_checks = 0",
-                       "SET sql_warnings = 1", "SET max_error_count = 1", "SET insert_id = 9", "SET last_insert_id = 4", "SET sql_auto_is_null = 1",
-                       "SET sql_select_limit = 2", "SET sql_select_limit = DEFAULT", "SET TRANSACTION READ WRITE", "SET SESSION TRANSACTION READ ONLY",
+                       "SET sql_warnings = 1", "SET insert_id = 9", "SET last_insert_id = 4", "SET sql_auto_is_null = 1",
+                       "SET sql_select_limit = 2", "SET sql_select_limit = DEFAULT", "SET TRANSACTION READ WRITE",
                        "SET innodb_lock_wait_timeout = 2", "SET nonsense = 1", "SET autocommit = 'maybe'")
 
     def routine(self):
@@ -211,7 +216,7 @@ class Writer:
 
     def asked(self):
         """A statement that names tables, and what is asked of its warnings."""
-        return [self.of(self.insert, self.insert, self.update, self.delete, self.select)(), self.of(*CONDITIONS)]
+        return [self.of(self.insert, self.insert, self.update, self.delete, self.select)(), self.of(*(question for question in CONDITIONS if not (self.keeps_few and "@@error_count" in question)))]
 
     def several(self):
         """A text of several statements."""

@@ -479,6 +479,30 @@ def redefined():
     print("a prepared statement that reads a view writes, once the view does")
 
 
+def unordered():
+    """An ALTER TABLE that numbers the rows of a table without a key would number others on each server, and one that asks who runs it
+    or for a random number would get another answer."""
+    mariadb = "MariaDB" in run(node(1), "SELECT VERSION()")[0][0]
+    define("CREATE TABLE traps.heap (v INT)", "CREATE TABLE traps.keyed (v INT NOT NULL, UNIQUE (v))")
+    with node(1, database="traps") as early, node(1, database="traps") as late:
+        run(early, "BEGIN", "INSERT INTO heap VALUES (1)", "INSERT INTO keyed VALUES (2)")
+        run(late, "BEGIN", "INSERT INTO heap VALUES (2)", "INSERT INTO keyed VALUES (1)", "COMMIT")
+        run(early, "COMMIT")
+    refused = ["ALTER TABLE traps.heap ADD id INT AUTO_INCREMENT PRIMARY KEY",
+               "ALTER TABLE heap ADD c INT DEFAULT (CONNECTION_ID())"]
+    if mariadb:
+        refused += ["ALTER IGNORE TABLE heap ADD UNIQUE (v)", "ALTER TABLE heap ADD c INT DEFAULT (@c)", "ALTER TABLE heap ADD c CHAR(36) DEFAULT UUID()",
+                    "CREATE TABLE t2 (a BIGINT UNSIGNED AS ROW START, b BIGINT UNSIGNED AS ROW END, PERIOD FOR SYSTEM_TIME (a, b)) WITH SYSTEM VERSIONING"]
+    with node(1, database="traps", autocommit=True) as connection:
+        for statement in refused:
+            number, text = error_of(connection, statement)
+            expect(statement, number, NOT_SUPPORTED)
+        run(connection, "ALTER TABLE keyed ADD id INT AUTO_INCREMENT, ADD KEY (id)", "ALTER TABLE heap ADD d CHAR(36)", "ALTER TABLE heap ALTER d SET DEFAULT (UUID())")
+        expect("no table", error_of(connection, "ALTER TABLE nowhere ADD id INT AUTO_INCREMENT PRIMARY KEY")[0], NO_TABLE)
+    expect_equal()
+    print(f"{len(refused)} ways to alter a table that would have come out differently on each server are refused")
+
+
 def settings(binlog_format, row_image):
     """Trap 7: what can be set on a running server is set, whatever it was started with."""
     for number in NODES:
@@ -511,5 +535,5 @@ def diverged():
 
 PARTS = {part.__name__: part for part in (
     set_up, implicit_commits, few_privileges, failing_statements, snapshots, cascades, deadlocked_cascades,
-    deadlocked_rows, moved_wait, late_commit, left_waiting, routines, redefined, settings, diverged)}
+    deadlocked_rows, moved_wait, late_commit, left_waiting, routines, redefined, unordered, settings, diverged)}
 PARTS[sys.argv[2]](*sys.argv[3:])

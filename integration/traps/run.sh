@@ -48,7 +48,7 @@ promise() {
   start_sandbox $port --nodes 3 --server "$server --binlog-format=MIXED --binlog-row-image=MINIMAL $gtid" >/dev/null
   drive $port settings MIXED MINIMAL
   drive $port set_up
-  for part in implicit_commits few_privileges failing_statements snapshots cascades deadlocked_cascades deadlocked_rows moved_wait routines redefined; do
+  for part in implicit_commits few_privileges failing_statements snapshots cascades deadlocked_cascades deadlocked_rows moved_wait routines redefined unordered; do
     drive $port $part
   done
   for part in late_commit left_waiting; do drive $port $part "$BOX" "${SANDBOX[@]}"; done

@@ -9,13 +9,17 @@ use super::{
     session::{Session, SessionError},
 };
 use crate::{
-    backend::Defined,
+    backend::{Defined, Verdict, literal},
     config::Isolation,
+    protocol::errno,
     sql::{
-        self, Class, Dialect, Effect,
+        self, Class, Dialect, Effect, Named,
         galera::{Question, SyncWait},
     },
 };
+
+const NO_ORDER: &str = "the table has no primary key and keeps its rows in another order on each server, which would number \
+    or choose others of them; make a table like it with the column or the key, copy the rows with INSERT … SELECT, and RENAME TABLE both";
 
 /// What is known of a statement.
 #[derive(Debug, Clone, Copy)]
@@ -118,9 +122,57 @@ impl Replicated {
         Ok(Ok(known))
     }
 
+    /// The answer to a statement that must not run, since what it changes cannot be replicated.
+    pub(super) async fn unreplicable(
+        &self,
+        session: &mut Session,
+        class: Class,
+        text: &[u8],
+    ) -> Result<Option<Answer>, SessionError> {
+        let defined = self.transactions.defined();
+        let unreplicated = &defined.unreplicated;
+        if class == Class::Definition
+            && let Some(table) = sql::orders_rows_of(text, self.dialect)
+        {
+            let lacks_order = session.value(lacks_order(&table).as_bytes()).await?;
+            let refusal = || Answer::refusal(errno::NOT_SUPPORTED_YET, NO_ORDER);
+            return Ok(lacks_order.filter(|lacks| lacks == "1").map(|_| refusal()));
+        }
+        if !class.evaluates() || unreplicated.is_empty() {
+            return Ok(None);
+        }
+        let changed = sql::changed(text, self.dialect);
+        let mut verdict = unreplicated.judge(&changed, None);
+        if verdict == Verdict::AskSchema {
+            let schema = session.default_schema().await?.unwrap_or_default();
+            verdict = unreplicated.judge(&changed, Some(&schema));
+        }
+        Ok(match verdict {
+            Verdict::Unreplicable(reason) => {
+                Some(Answer::refusal(errno::NOT_SUPPORTED_YET, reason))
+            }
+            Verdict::Replicable | Verdict::AskSchema => None,
+        })
+    }
+
     /// Whether a statement that reads calls something that may write.
     fn may_write(&self, text: &[u8]) -> bool {
         let defined = self.transactions.defined();
         defined.functions.are_named(text, self.dialect)
     }
+}
+
+/// A query that says whether a table has no key by which it keeps its rows: of columns that are all there and whole.
+fn lacks_order(table: &Named) -> String {
+    let schema = match &table.schema {
+        Some(schema) => literal(schema),
+        None => "LOWER(DATABASE())".to_owned(),
+    };
+    let name = literal(&table.name);
+    let is_table = format!("LOWER(table_schema) = {schema} AND LOWER(table_name) = {name}");
+    format!(
+        "SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE {is_table}) AND NOT EXISTS ( \
+        SELECT 1 FROM information_schema.statistics WHERE {is_table} AND non_unique = 0 \
+        GROUP BY index_name HAVING SUM(nullable = 'YES' OR sub_part IS NOT NULL) = 0)"
+    )
 }

@@ -20,7 +20,6 @@ use super::{
     transaction::Transactions,
 };
 use crate::{
-    backend::Verdict,
     protocol::{
         capability::Capabilities,
         command::{Command, Shape},
@@ -270,32 +269,6 @@ impl Replicated {
             id
         };
         self.prepared.get_mut(&id)
-    }
-
-    /// The answer to a statement that must not run, since what it changes cannot be replicated.
-    pub(super) async fn unreplicable(
-        &self,
-        session: &mut Session,
-        class: Class,
-        text: &[u8],
-    ) -> Result<Option<Answer>, SessionError> {
-        let defined = self.transactions.defined();
-        let unreplicated = &defined.unreplicated;
-        if !class.evaluates() || unreplicated.is_empty() {
-            return Ok(None);
-        }
-        let changed = sql::changed(text, self.dialect);
-        let mut verdict = unreplicated.judge(&changed, None);
-        if verdict == Verdict::AskSchema {
-            let schema = session.default_schema().await?.unwrap_or_default();
-            verdict = unreplicated.judge(&changed, Some(&schema));
-        }
-        Ok(match verdict {
-            Verdict::Unreplicable(reason) => {
-                Some(Answer::refusal(errno::NOT_SUPPORTED_YET, reason))
-            }
-            Verdict::Replicable | Verdict::AskSchema => None,
-        })
     }
 
     /// Runs a statement and gives the last packet of its answer; what is before has been relayed.

@@ -104,7 +104,7 @@ fn until<'a>(lexer: Lexer<'a>, words: &[&str]) -> impl Iterator<Item = Token<'a>
 }
 
 /// The name that stands first, if a name does.
-fn first<'a>(mut tokens: impl Iterator<Item = Token<'a>>) -> Option<Named> {
+pub(super) fn first<'a>(mut tokens: impl Iterator<Item = Token<'a>>) -> Option<Named> {
     let token = tokens.next()?;
     Chain::with(None, token, token)?;
     names(std::iter::once(token).chain(tokens)).next()

@@ -116,7 +116,7 @@ impl Class {
     fn read(lexer: Lexer, dialect: Dialect) -> Self {
         match Self::kind(lexer.clone(), dialect) {
             class @ (Self::Definition | Self::Administration) => {
-                Unsupported::of(lexer).map_or(class, Self::Unsupported)
+                Unsupported::of(lexer, dialect).map_or(class, Self::Unsupported)
             }
             class => class,
         }

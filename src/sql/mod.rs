@@ -2,6 +2,7 @@
 //!
 //! This is not a parser: the server is. What is not recognized counts as a write.
 
+mod alteration;
 mod bounds;
 mod calls;
 mod changed;
@@ -19,6 +20,7 @@ mod savepoint;
 mod spanned;
 mod unsupported;
 
+pub use alteration::orders_rows_of;
 pub use bounds::{Access, Completion, sets_completion};
 pub use calls::{Call, Function, calls, names_calls, parameters_in, prepares, with_parameters};
 pub use changed::{Named, changed, named};

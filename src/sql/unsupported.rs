@@ -1,6 +1,9 @@
 //! Statements that are refused.
 
-use super::lexer::{Lexer, Token};
+use super::{
+    alteration::adds_values_of_one_server,
+    lexer::{Dialect, Lexer, Token},
+};
 
 /// What a node of a cluster does not let through, because nobody could replicate it exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,16 +42,33 @@ pub enum Unsupported {
         load a dump, or write through a node"
     )]
     Replica,
+    #[error(
+        "the rows would get other values on each server; add the column without this DEFAULT, set it with an UPDATE, \
+        and give it the DEFAULT with ALTER TABLE … ALTER COLUMN … SET DEFAULT"
+    )]
+    ValuesOfOneServer,
+    #[error(
+        "what changes tables with a history by numbers of transactions is logged as statements and cannot be replicated; \
+        declare ROW START and ROW END as TIMESTAMP(6)"
+    )]
+    NumberedHistory,
 }
 
 impl Unsupported {
     /// Why a statement that defines or administers something is, if it is.
-    pub(super) fn of(mut rest: Lexer) -> Option<Self> {
+    pub(super) fn of(mut rest: Lexer, dialect: Dialect) -> Option<Self> {
+        let statement = rest.clone();
         let is = |token: Token, words: &[&str]| words.iter().any(|word| token.is(word));
         let first = rest.next()?;
         if is(first, &["CREATE", "ALTER", "DROP"]) {
             if first.is("ALTER") && takes_files(rest.clone()) {
                 return Some(Self::Files);
+            }
+            if dialect.mariadb && has_numbered_history(statement.clone()) {
+                return Some(Self::NumberedHistory);
+            }
+            if adds_values_of_one_server(statement, dialect) {
+                return Some(Self::ValuesOfOneServer);
             }
             let kind = rest.find(|token| !is(*token, &["OR", "REPLACE"]))?;
             return kind.is("SERVER").then_some(Self::Servers);
@@ -76,12 +96,43 @@ fn takes_files(lexer: Lexer) -> bool {
     pairs.any(|(one, next)| is(one, ["DISCARD", "IMPORT"]) && is(next, ["TABLESPACE", "PARTITION"]))
 }
 
+/// Whether a column of a table is the number of the transaction that has made a row.
+fn has_numbered_history(lexer: Lexer) -> bool {
+    let mut is_number = false;
+    let mut pairs = lexer.clone().zip(lexer.skip(1));
+    pairs.any(|(one, next)| {
+        is_number = !one.is_symbol(b',') && (is_number || one.is("BIGINT"));
+        is_number && one.is("ROW") && next.is("START")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Class, lexer::tests::MYSQL},
-        Unsupported::{Files, Replica, ResetOfBinlog, Servers},
+        super::{
+            Class,
+            lexer::tests::{MARIADB, MYSQL},
+        },
+        Unsupported::{Files, NumberedHistory, Replica, ResetOfBinlog, Servers, ValuesOfOneServer},
     };
+
+    #[test]
+    fn what_differs_between_servers_is_refused() {
+        let table = "CREATE TABLE t (x BIGINT, a TYPE GENERATED ALWAYS AS ROW START, \
+            b TYPE AS ROW END, PERIOD FOR SYSTEM_TIME (a, b)) WITH SYSTEM VERSIONING";
+        let number = table.replace("TYPE", "BIGINT UNSIGNED");
+        let time = table.replace("TYPE", "TIMESTAMP(6)");
+        for (text, expected) in [
+            (&number[..], Class::Unsupported(NumberedHistory)),
+            (&time, Class::Definition),
+            (
+                "ALTER TABLE t ADD r INT DEFAULT (RAND())",
+                Class::Unsupported(ValuesOfOneServer),
+            ),
+        ] {
+            assert_eq!(Class::of(text.as_bytes(), MARIADB), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn what_concerns_one_server_is_refused() {
