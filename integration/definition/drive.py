@@ -76,6 +76,13 @@ SESSIONS = (
         "ALTER TABLE e.like_t ENGINE = InnoDB",
     ),
     (
+        "USE d",
+        "SET @every = 5, @start = '2036-01-01', @days = 2.5",
+        "CREATE VIEW dice AS SELECT RAND() AS thrown",
+        "CREATE EVENT thrown ON SCHEDULE EVERY 1 DAY STARTS '2036-01-01' + INTERVAL FLOOR(RAND() * 1000000) SECOND DISABLE DO DELETE FROM t",
+        "CREATE EVENT chosen ON SCHEDULE EVERY @every DAY STARTS @start + INTERVAL @days DAY DISABLE DO DELETE FROM t",
+    ),
+    (
         "CREATE USER one@localhost IDENTIFIED BY 'first', two@'%' IDENTIFIED BY 'second'",
         "GRANT SELECT, INSERT (v) ON d.t TO one@localhost",
         "GRANT ALL ON e.* TO two@'%' WITH GRANT OPTION",
@@ -107,7 +114,7 @@ def dictionary(number):
          f"FROM information_schema.routines WHERE routine_schema {own}"))
     note("trigger", run(connection, f"SELECT trigger_schema, trigger_name, action_statement, definer, sql_mode, {CHARACTER_SETS} "
          f"FROM information_schema.triggers WHERE trigger_schema {own}"))
-    note("event", run(connection, f"SELECT event_schema, event_name, event_definition, definer, time_zone, starts, "
+    note("event", run(connection, f"SELECT event_schema, event_name, event_definition, definer, time_zone, starts, interval_value, "
          f"event_comment, {CHARACTER_SETS} FROM information_schema.events WHERE event_schema {own}"))
     note("view", run(connection, f"SELECT table_schema, table_name, view_definition, definer, character_set_client, collation_connection "
          f"FROM information_schema.views WHERE table_schema {own}"))

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     backend::{ConnectionError, Note, NoteError, position},
-    binlog::{Event, Kind, Query},
+    binlog::{Event, Kind, Query, preparation},
     id::Seqno,
     sql::{self, Dialect},
     write_set::Definition,
@@ -25,7 +25,8 @@ const NO_DIRECTORIES: &str = "SET SESSION sql_mode = CONCAT(REPLACE(REPLACE(@@sq
 
 /// A part of a definition that the server does as a whole.
 enum Step<'a> {
-    Statement(&'a Event),
+    /// The last event, which needs what the others say.
+    Statement(&'a [Event]),
     /// The rows that a statement has filled its table with. MySQL takes them in one transaction with
     /// it, and logs both as one. MariaDB does not, and does not log whose they are.
     Rows(&'a [Event]),
@@ -127,7 +128,7 @@ impl Session {
         let mut rest = Vec::new();
         for step in steps {
             match step {
-                Step::Statement(event) => self.run_statement(event).await?,
+                Step::Statement(events) => self.run_statement(events).await?,
                 Step::Rows(events) => {
                     let rows = statements(events.iter().cloned(), STATEMENT_BYTES);
                     if self.connection.is_mariadb() {
@@ -143,9 +144,16 @@ impl Session {
         Ok(rest)
     }
 
-    async fn run_statement(&mut self, event: &Event) -> Result<(), Failure> {
-        let query = Query::decode(event.body());
-        let query = query.ok_or_else(|| Failure::Final("it is malformed".to_owned()))?;
+    async fn run_statement(&mut self, events: &[Event]) -> Result<(), Failure> {
+        let malformed = || Failure::Final("it is malformed".to_owned());
+        let (event, needed) = events.split_last().ok_or_else(malformed)?;
+        let query = Query::decode(event.body()).ok_or_else(malformed)?;
+        for event in needed {
+            for statement in preparation(event).ok_or_else(malformed)? {
+                let set = self.connection.query(&statement).await;
+                set.map_err(Failure::of_statement)?;
+            }
+        }
         let settings = query.settings(event.second(), self.connection.is_mariadb());
         let settings = settings.map_err(|error| Failure::Final(error.to_string()))?;
         if event.uses_schema() && !query.schema.is_empty() {
@@ -212,10 +220,13 @@ impl From<NoteError> for Failure {
 /// The steps of a definition, from its events.
 fn steps(events: &[Event]) -> Vec<Step<'_>> {
     let is_statement = |event: &Event| event.kind() == Kind::QUERY;
-    let parts = events.chunk_by(|one, next| !is_statement(one) && !is_statement(next));
+    let is_context = |event: &Event| event.kind().is_statement_context();
+    let parts = events.chunk_by(|one, next| {
+        is_context(one) || !is_statement(one) && !is_statement(next) && !is_context(next)
+    });
     parts
         .map(|part| match part {
-            [event] if is_statement(event) => Step::Statement(event),
+            [.., event] if is_statement(event) => Step::Statement(part),
             rows => Step::Rows(rows),
         })
         .collect()
@@ -228,14 +239,27 @@ mod tests {
 
     #[test]
     fn rows_belong_together_and_statements_stand_alone() {
-        let [query, map, rows] =
-            [Kind::QUERY, Kind::TABLE_MAP, Kind(30)].map(|kind| written_event(kind, 0, &[0; 30]));
-        let events = [&query, &query, &map, &rows, &rows, &query, &map].map(Clone::clone);
+        let [query, map, rows, seed] = [Kind::QUERY, Kind::TABLE_MAP, Kind(30), Kind(13)]
+            .map(|kind| written_event(kind, 0, &[0; 30]));
+        let events = [
+            &query, &query, &map, &rows, &rows, &query, &map, &seed, &seed, &query, &query,
+        ];
+        let events = events.map(Clone::clone);
         let lengths = steps(&events).into_iter().map(|step| match step {
-            Step::Statement(_) => 0,
-            Step::Rows(rows) => rows.len(),
+            Step::Statement(events) => (true, events.len()),
+            Step::Rows(rows) => (false, rows.len()),
         });
-        assert_eq!(lengths.collect::<Vec<_>>(), [0, 0, 3, 0, 1]);
+        let (statement, rows) = (|length| (true, length), |length| (false, length));
+        let expected = [
+            statement(1),
+            statement(1),
+            rows(3),
+            statement(1),
+            rows(1),
+            statement(3),
+            statement(1),
+        ];
+        assert_eq!(lengths.collect::<Vec<_>>(), expected);
         assert!(steps(&[]).is_empty());
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing is skipped: an event that is damaged, missing or of an unknown kind is an error.
 
 mod column;
+mod context;
 mod event;
 mod groups;
 mod place;
@@ -12,6 +13,7 @@ mod table_map;
 mod xid;
 
 pub use column::Column;
+pub use context::preparation;
 #[cfg(test)]
 pub(crate) use event::tests::event as written_event;
 pub use event::{Event, EventError, Kind};

@@ -57,7 +57,9 @@ impl Direct {
 /// Why a prepared transaction cannot be replicated, though the binlog is in order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("it was logged as statements; set binlog_format=ROW")]
+    #[error(
+        "it was logged as statements; set binlog_format=ROW, and see to it that no table has a history by numbers of transactions"
+    )]
     Statement,
     #[error("it was logged with partial JSON values; set binlog_row_value_options=''")]
     PartialRows,
@@ -164,7 +166,7 @@ impl Groups {
             Kind::XA_PREPARE => self.prepare(&event),
             _ if kind == Kind::TABLE_MAP || kind.is_rows() => self.rows(event),
             Kind::PARTIAL_UPDATE_ROWS => self.refuse(Refusal::PartialRows),
-            _ if kind.is_statement_context() => self.refuse(Refusal::Statement),
+            _ if kind.is_statement_context() => self.context(event),
             _ => return Err(self.strange(kind)),
         };
         taken.map_err(|Misplaced| self.malformed(kind))
@@ -258,6 +260,17 @@ impl Groups {
 
     fn rows(&mut self, event: Event) -> Result<Option<Group>, Misplaced> {
         self.open()?.events.push(event);
+        Ok(None)
+    }
+
+    /// What the next statement needs.
+    fn context(&mut self, event: Event) -> Result<Option<Group>, Misplaced> {
+        let open = self.open()?;
+        if open.transaction {
+            return self.refuse(Refusal::Statement);
+        }
+        open.events.push(event);
+        open.has_statement = true;
         Ok(None)
     }
 
