@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Promise: what passes of other people's test suites on a server passes through a node of a cluster.
-# SUITES=all runs all of SQLAlchemy's that need a server for the dialect, the engine and the ORM, which takes a quarter of an hour.
+# SUITES=all runs all of SQLAlchemy's that need a server for the dialect, the engine and the ORM, and more of MariaDB's own, which takes a quarter of an hour.
 . "$(dirname "$0")/../lib.sh"
 install mariadb-server mariadb-client
 build
 drivers_of_python
 HERE=$ROOT/integration/suites
+. "$HERE/mariadb.sh"
 
 # source_of PACKAGE VERSION: sets SOURCE to what a package's own source distribution holds.
 source_of() {
@@ -71,6 +72,13 @@ promise() {
   if [ "${SUITES:-}" = all ]; then
     suite "SQLAlchemy's tests of dialects on $1" 1500 sqlalchemy test/dialect/test_suite.py
     suite "SQLAlchemy's tests of the engine and the ORM on $1" 1800 sqlalchemy test/engine test/orm
+  fi
+  if [ "$1" != MariaDB ]; then
+    :
+  elif [ "${SUITES:-}" = all ]; then
+    mariadb_tests 60 func innodb ps select trans xa
+  else
+    mariadb_tests 20 innodb ps trans xa
   fi
   stop_beside
 }

@@ -3,9 +3,9 @@
 use super::{Connection, ConnectionError, Functions, Unreplicated, unreplicated};
 use crate::sql::Dialect;
 
-/// The `sys` schema and `mysql` hold what is the server's own.
+/// The `sys` schema and `mysql` hold what is the server's own. MariaDB opens all tables of the others before it finds that none is a view.
 const VIEWS: &str = "SELECT table_schema, table_name, view_definition FROM information_schema.views \
-    WHERE table_schema NOT IN ('sys', 'mysql')";
+    WHERE table_schema NOT IN ('sys', 'mysql', 'information_schema', 'performance_schema')";
 
 const ROUTINES: &str = "SELECT routine_schema, routine_name, routine_definition, routine_type \
     FROM information_schema.routines WHERE routine_schema NOT IN ('sys', 'mysql')";
