@@ -474,9 +474,20 @@ def redefined():
     )
     client.exchange(execute)
     client.exchange(wire.query("BEGIN"), execute, wire.query("COMMIT"))
+    with node(1, database="traps", autocommit=True) as keeper, node(2, database="traps", autocommit=True) as waiter:
+        run(keeper, "CREATE OR REPLACE VIEW look AS SELECT 1 AS v", "DO GET_LOCK('look', 0)")
+        expect_equal()
+        waiting = threading.Thread(target=run, args=(waiter, "SELECT GET_LOCK('look', 30), v FROM look"))
+        waiting.start()
+        # If it comes to wait only after the definition, this shows less.
+        time.sleep(0.5)
+        run(keeper, "CREATE OR REPLACE VIEW look AS SELECT see() AS v")
+        expect_equal()
+        run(keeper, "DO RELEASE_LOCK('look')")
+        waiting.join()
     expect_equal()
-    expect("what was seen", run(node(2), "SELECT COUNT(*) FROM traps.seen"), ((2,),))
-    print("a prepared statement that reads a view writes, once the view does")
+    expect("what was seen", run(node(3), "SELECT COUNT(*) FROM traps.seen"), ((3,),))
+    print("statements that read a view write, once the view does: prepared ones, and one that waits meanwhile")
 
 
 def unordered():

@@ -136,7 +136,8 @@ impl Captures {
     }
 
     async fn read_defined(&self, connection: &mut Connection) -> Result<(), ConnectionError> {
-        let defined = Defined::read(connection).await?;
+        let version = self.defined().version + 1;
+        let defined = Defined::read(connection, version).await?;
         *self.defined.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defined);
         Ok(())
     }

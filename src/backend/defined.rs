@@ -13,6 +13,8 @@ const ROUTINES: &str = "SELECT routine_schema, routine_name, routine_definition,
 /// What is defined on a server.
 #[derive(Debug, Default)]
 pub struct Defined {
+    /// How often this was read before.
+    pub version: u64,
     /// What may write although it looks like reading.
     pub functions: Functions,
     /// What must not be written to.
@@ -24,11 +26,15 @@ impl Defined {
     ///
     /// # Errors
     /// The connection fails.
-    pub(super) async fn read(connection: &mut Connection) -> Result<Self, ConnectionError> {
+    pub(super) async fn read(
+        connection: &mut Connection,
+        version: u64,
+    ) -> Result<Self, ConnectionError> {
         let dialect = Dialect::of(connection.version().as_bytes());
         let views = connection.query(VIEWS).await?;
         let routines = connection.query(ROUTINES).await?;
         Ok(Self {
+            version,
             functions: Functions::of(&routines, &views, dialect),
             unreplicated: unreplicated::read(connection, &routines, &views, dialect).await?,
         })

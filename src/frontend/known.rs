@@ -9,7 +9,7 @@ use super::{
     session::{Session, SessionError},
 };
 use crate::{
-    backend::{Defined, Verdict, literal},
+    backend::{Verdict, literal},
     config::Isolation,
     protocol::errno,
     sql::{
@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) kinds: SyncWait,
     /// Whether it may call functions that the node has a part in.
     pub(super) may_call: bool,
+    /// The version of what was defined when this became known.
+    pub(super) judged_by: u64,
 }
 
 impl Known {
@@ -40,6 +42,7 @@ impl Known {
         effect: Effect::Unknown,
         kinds: SyncWait::ALL,
         may_call: false,
+        judged_by: 0,
     };
 
     /// What it asks of the node, if its text is this.
@@ -56,8 +59,6 @@ impl Known {
 pub(super) struct Prepared {
     pub(super) text: Arc<[u8]>,
     pub(super) known: Known,
-    /// What was defined when that became known.
-    pub(super) judged_by: Arc<Defined>,
     pub(super) may_repeat: bool,
     /// The server has some of its parameters, for one run.
     pub(super) has_long_data: bool,
@@ -72,11 +73,13 @@ impl Replicated {
         self.sets_completion = self.sets_completion
             || matches!(class, Class::Session | Class::Autocommit)
                 && sql::sets_completion(text, self.dialect);
+        // A definition that comes meanwhile is noticed when the statement runs.
+        let defined = self.transactions.defined();
         let looks_harmless = matches!(
             class,
             Class::Read | Class::Expressions { .. } | Class::Session
         );
-        if looks_harmless && self.may_write(text) {
+        if looks_harmless && defined.functions.are_named(text, self.dialect) {
             class = Class::Write;
         }
         // It takes reading all of a text, and nobody else wants to know.
@@ -89,6 +92,7 @@ impl Replicated {
             effect,
             kinds: SyncWait::of(text, self.dialect),
             may_call: class.evaluates() && sql::names_calls(text),
+            judged_by: defined.version,
         }
     }
 
@@ -99,12 +103,12 @@ impl Replicated {
         session: &mut Session,
         id: u32,
     ) -> Result<Result<Known, Answer>, SessionError> {
-        let defined = self.transactions.defined();
+        let version = self.transactions.defined().version;
         let Some(prepared) = self.prepared_as(id) else {
             return Ok(Ok(Known::NOTHING));
         };
         let before = prepared.known;
-        if Arc::ptr_eq(&prepared.judged_by, &defined) {
+        if before.judged_by == version {
             return Ok(Ok(before));
         }
         let text = prepared.text.clone();
@@ -117,7 +121,6 @@ impl Replicated {
         }
         if let Some(prepared) = self.prepared_as(id) {
             prepared.known = known;
-            prepared.judged_by = defined;
         }
         Ok(Ok(known))
     }
@@ -129,8 +132,6 @@ impl Replicated {
         class: Class,
         text: &[u8],
     ) -> Result<Option<Answer>, SessionError> {
-        let defined = self.transactions.defined();
-        let unreplicated = &defined.unreplicated;
         if class == Class::Definition
             && let Some(table) = sql::orders_rows_of(text, self.dialect)
         {
@@ -138,6 +139,8 @@ impl Replicated {
             let refusal = || Answer::refusal(errno::NOT_SUPPORTED_YET, NO_ORDER);
             return Ok(lacks_order.filter(|lacks| lacks == "1").map(|_| refusal()));
         }
+        let defined = self.transactions.defined();
+        let unreplicated = &defined.unreplicated;
         if !class.evaluates() || unreplicated.is_empty() {
             return Ok(None);
         }
@@ -155,10 +158,16 @@ impl Replicated {
         })
     }
 
-    /// Whether a statement that reads calls something that may write.
-    fn may_write(&self, text: &[u8]) -> bool {
-        let defined = self.transactions.defined();
-        defined.functions.are_named(text, self.dialect)
+    /// What a statement is that runs now: it may have waited since it became known, and what it reads may have been defined anew.
+    pub(super) fn class_now(&self, known: Known) -> Class {
+        match known.class {
+            Class::Read | Class::Expressions { .. }
+                if known.judged_by != self.transactions.defined().version =>
+            {
+                Class::Write
+            }
+            class => class,
+        }
     }
 }
 

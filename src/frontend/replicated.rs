@@ -217,8 +217,6 @@ impl Replicated {
     async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
         let packet = session.take_command().await?;
         let text: Arc<[u8]> = packet[1..].into();
-        // A definition that comes meanwhile is noticed when the statement runs.
-        let judged_by = self.transactions.defined();
         let known = self.known(&text);
         if let Some(refusal) = self.unreplicable(session, known.class, &text).await? {
             return session.answer_with(refusal).await;
@@ -239,7 +237,6 @@ impl Replicated {
             let may_call = incomplete.is_some();
             let prepared = Prepared {
                 known: Known { may_call, ..known },
-                judged_by,
                 may_repeat: known.class == Class::Write && sql::may_repeat(&text, self.dialect),
                 text,
                 has_long_data: false,
@@ -415,7 +412,8 @@ impl Replicated {
         known: Known,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
-        let Known { class, .. } = known;
+        let class = self.class_now(known);
+        let known = Known { class, ..known };
         if class == Class::Program {
             self.texts.forget();
         }
