@@ -461,7 +461,7 @@ def routines():
 def redefined():
     """A prepared statement does what it means when it runs, not what it meant when it was prepared."""
     define(
-        "CREATE TABLE traps.seen (id INT AUTO_INCREMENT PRIMARY KEY)",
+        "CREATE TABLE traps.looked (id INT AUTO_INCREMENT PRIMARY KEY)",
         "CREATE VIEW traps.look AS SELECT 1 AS v",
     )
     client = wire.Connection(int(sys.argv[1]) + 1, wire.COMMON)
@@ -469,7 +469,7 @@ def redefined():
     execute = wire.execute(int.from_bytes(wire.PREPARED.match(prepared)[2], "little"))
     client.exchange(execute)
     define(
-        "CREATE FUNCTION traps.see() RETURNS INT DETERMINISTIC BEGIN INSERT INTO traps.seen VALUES (); RETURN 1; END",
+        "CREATE FUNCTION traps.see() RETURNS INT DETERMINISTIC BEGIN INSERT INTO traps.looked VALUES (); RETURN 1; END",
         "CREATE OR REPLACE VIEW traps.look AS SELECT traps.see() AS v",
     )
     client.exchange(execute)
@@ -486,7 +486,7 @@ def redefined():
         run(keeper, "DO RELEASE_LOCK('look')")
         waiting.join()
     expect_equal()
-    expect("what was seen", run(node(3), "SELECT COUNT(*) FROM traps.seen"), ((3,),))
+    expect("what was seen", run(node(3), "SELECT COUNT(*) FROM traps.looked"), ((3,),))
     print("statements that read a view write, once the view does: prepared ones, and one that waits meanwhile")
 
 
