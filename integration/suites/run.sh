@@ -73,13 +73,10 @@ promise() {
     suite "SQLAlchemy's tests of dialects on $1" 1500 sqlalchemy test/dialect/test_suite.py
     suite "SQLAlchemy's tests of the engine and the ORM on $1" 1800 sqlalchemy test/engine test/orm
   fi
-  if [ "$1" != MariaDB ]; then
-    :
-  elif [ "${SUITES:-}" = all ]; then
-    mariadb_tests 60 func innodb ps select trans xa
-  else
-    mariadb_tests 20 innodb ps trans xa
-  fi
+  case $1,${SUITES:-} in
+    MariaDB,all) mariadb_tests 60 func innodb ps select trans xa ;;
+    MariaDB,*) mariadb_tests 20 innodb ps trans xa ;;
+  esac
   stop_beside
 }
 on_both_servers

@@ -506,8 +506,7 @@ def unordered():
                     "CREATE TABLE t2 (a BIGINT UNSIGNED AS ROW START, b BIGINT UNSIGNED AS ROW END, PERIOD FOR SYSTEM_TIME (a, b)) WITH SYSTEM VERSIONING"]
     with node(1, database="traps", autocommit=True) as connection:
         for statement in refused:
-            number, text = error_of(connection, statement)
-            expect(statement, number, NOT_SUPPORTED)
+            expect(statement, error_of(connection, statement)[0], NOT_SUPPORTED)
         run(connection, "ALTER TABLE keyed ADD id INT AUTO_INCREMENT, ADD KEY (id)", "ALTER TABLE heap ADD d CHAR(36)", "ALTER TABLE heap ALTER d SET DEFAULT (UUID())")
         expect("no table", error_of(connection, "ALTER TABLE nowhere ADD id INT AUTO_INCREMENT PRIMARY KEY")[0], NO_TABLE)
     expect_equal()

@@ -15,18 +15,14 @@
 //!
 //! Source: "Intvar_event", "Rand_event" and "User_var_event" in the MySQL source documentation.
 
-use super::event::Event;
+use super::event::{Event, Kind};
 use crate::sql::hex;
-
-const INTVAR: u8 = 5;
-const RAND: u8 = 13;
-const USER_VARIABLE: u8 = 14;
 
 /// The statements that give a session what such an event says; `None` when it is malformed.
 pub fn preparation(event: &Event) -> Option<Vec<String>> {
     let body = event.body();
-    match event.kind().0 {
-        INTVAR => {
+    match event.kind() {
+        Kind::INTVAR => {
             let (kind, value) = body.split_first()?;
             let name = match kind {
                 1 => "last_insert_id",
@@ -35,14 +31,14 @@ pub fn preparation(event: &Event) -> Option<Vec<String>> {
             };
             Some(vec![format!("SET {name} = {}", u64_at(value, 0)?)])
         }
-        RAND => {
+        Kind::RAND => {
             let seeds = (u64_at(body, 0)?, u64_at(body, 8)?);
             Some(vec![format!(
                 "SET rand_seed1 = {}, rand_seed2 = {}",
                 seeds.0, seeds.1
             )])
         }
-        USER_VARIABLE => user_variable(body),
+        Kind::USER_VARIABLE => user_variable(body),
         _ => None,
     }
 }
@@ -132,10 +128,7 @@ fn decimal(value: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Kind, written_event},
-        *,
-    };
+    use super::{super::written_event, *};
 
     fn said(kind: u8, body: &[u8]) -> Option<String> {
         let statements = preparation(&written_event(Kind(kind), 0, body));

@@ -47,6 +47,9 @@ impl Kind {
     pub const QUERY: Self = Self(2);
     pub const STOP: Self = Self(3);
     pub const ROTATE: Self = Self(4);
+    pub const INTVAR: Self = Self(5);
+    pub const RAND: Self = Self(13);
+    pub const USER_VARIABLE: Self = Self(14);
     pub const FORMAT_DESCRIPTION: Self = Self(15);
     pub const XID: Self = Self(16);
     pub const TABLE_MAP: Self = Self(19);
@@ -78,9 +81,14 @@ impl Kind {
         matches!(self.0, 23..=25 | 30..=32)
     }
 
-    /// What a statement needs that is logged as such: generated values, variables, files.
+    /// What the next statement needs beside its own event.
     pub fn is_statement_context(self) -> bool {
-        matches!(self.0, 5 | 13 | 14 | 17 | 18)
+        matches!(self, Self::INTVAR | Self::RAND | Self::USER_VARIABLE)
+    }
+
+    /// A file that a statement loads, or that statement: rows that are logged as such.
+    pub fn is_load(self) -> bool {
+        matches!(self.0, 17 | 18)
     }
 
     /// An event whose content is compressed, as MariaDB's `log_bin_compress` has it.

@@ -114,6 +114,7 @@ impl Replicated {
         session: &mut Session,
         command: Command,
     ) -> Result<bool, SessionError> {
+        self.dialect.backslash_is_plain = session.has(Status::BACKSLASH_IS_PLAIN);
         match command {
             Command::QUERY => return self.query(session).await,
             Command::STMT_PREPARE => self.prepare(session).await?,
@@ -184,7 +185,6 @@ impl Replicated {
             session.answer_with(refusal).await?;
             return Ok(true);
         };
-        self.dialect.backslash_is_plain = session.has(Status::BACKSLASH_IS_PLAIN);
         let statements = if self.multi_statements {
             sql::statements(text, self.dialect)
         } else {

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     applier::Obstacles,
     backend::{Effect, Note, NoteError},
-    binlog::{Kind, Query},
+    binlog::{Kind, Query, preparation},
     consensus::{ProposeError, ReplicatedLog},
     id::{Seqno, TransactionId},
     write_set::Definition,
@@ -226,6 +226,12 @@ fn replicable(id: TransactionId, effect: &Effect) -> Result<Entry, String> {
     let Effect { format, events, .. } = effect;
     if events.is_empty() {
         return Ok(nothing_defined(id));
+    }
+    for event in events
+        .iter()
+        .filter(|event| event.kind().is_statement_context())
+    {
+        preparation(event).ok_or("what a statement needs is malformed, or of an unknown type")?;
     }
     for event in events.iter().filter(|event| event.kind() == Kind::QUERY) {
         let query = Query::decode(event.body()).ok_or("a statement is malformed")?;

@@ -44,11 +44,12 @@ struct Alteration<'a> {
 impl<'a> Alteration<'a> {
     /// Reads one, which may stand behind a `SET STATEMENT … FOR`.
     fn of(mut lexer: Lexer<'a>) -> Option<Self> {
-        let opening = lexer.next()?;
+        let mut opening = lexer.next()?;
         if opening.is("SET") {
             lexer.find(|token| token.is("FOR"))?;
+            opening = lexer.next()?;
         }
-        if !opening.is("ALTER") && !lexer.next()?.is("ALTER") {
+        if !opening.is("ALTER") {
             return None;
         }
         let mut ignores = false;
@@ -84,6 +85,12 @@ impl<'a> Alteration<'a> {
     }
 }
 
+/// Whether an item begins with one of these, but for MariaDB's `WAIT n`.
+fn does(item: &[Token], verbs: &[&str]) -> bool {
+    let mut words = item.iter().take(3);
+    words.any(|token| verbs.iter().any(|verb| token.is(verb)))
+}
+
 /// Whether each server would give the rows of a table other values in a column that it adds.
 pub(super) fn adds_values_of_one_server(lexer: Lexer, dialect: Dialect) -> bool {
     let Some(alteration) = Alteration::of(lexer) else {
@@ -103,10 +110,7 @@ pub(super) fn adds_values_of_one_server(lexer: Lexer, dialect: Dialect) -> bool 
         }
         _ => false,
     };
-    let mut added = alteration.items.iter().filter(|item| {
-        let mut words = item.iter().take(3);
-        words.any(|token| token.is("ADD"))
-    });
+    let mut added = alteration.items.iter().filter(|item| does(item, &["ADD"]));
     added.any(|item| {
         let account = |token: &Token| token.is("CURRENT_USER") || token.is("CURRENT_ROLE");
         dialect.mariadb
@@ -123,12 +127,8 @@ pub fn orders_rows_of(text: &[u8], dialect: Dialect) -> Option<Named> {
     let alteration = Alteration::of(Lexer::new(text, dialect))?;
     let numbers = |item: &Vec<Token>| {
         // Without these it is the table's own setting.
-        let mut words = item.iter().take(3);
-        words.any(|token| {
-            ["ADD", "MODIFY", "CHANGE"]
-                .iter()
-                .any(|verb| token.is(verb))
-        }) && item.iter().any(|token| token.is("AUTO_INCREMENT"))
+        does(item, &["ADD", "MODIFY", "CHANGE"])
+            && item.iter().any(|token| token.is("AUTO_INCREMENT"))
     };
     (alteration.ignores || alteration.items.iter().any(numbers)).then_some(alteration.table)
 }

@@ -167,6 +167,7 @@ impl Groups {
             _ if kind == Kind::TABLE_MAP || kind.is_rows() => self.rows(event),
             Kind::PARTIAL_UPDATE_ROWS => self.refuse(Refusal::PartialRows),
             _ if kind.is_statement_context() => self.context(event),
+            _ if kind.is_load() => self.refuse(Refusal::Statement),
             _ => return Err(self.strange(kind)),
         };
         taken.map_err(|Misplaced| self.malformed(kind))

@@ -182,6 +182,29 @@ fn what_is_not_rows_is_refused_and_the_next_group_is_not() {
 }
 
 #[test]
+fn what_a_statement_needs_comes_with_it_and_not_into_a_transaction() {
+    let mut log = Writer::new();
+    log.write(Kind::MARIADB_GTID, STANDALONE).unwrap();
+    log.write(Kind::RAND, b"seeds").unwrap();
+    match log.query("CREATE VIEW v AS SELECT RAND()").unwrap() {
+        Some(Group::Direct(Direct { events, .. })) => {
+            let kinds = events.unwrap().into_iter().map(|event| event.kind());
+            assert_eq!(kinds.collect::<Vec<_>>(), [Kind::RAND, Kind::QUERY]);
+        }
+        other => panic!("{other:?}"),
+    }
+    for kind in [Kind::RAND, Kind(17)] {
+        log.write(Kind::GTID, b"").unwrap();
+        log.query("XA START X'78',X'',1").unwrap();
+        log.write(kind, b"seeds").unwrap();
+        match log.write(Kind::XA_PREPARE, PREPARE).unwrap() {
+            Some(Group::Prepared { rows, .. }) => assert_eq!(rows, Err(Refusal::Statement)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn files_follow_each_other() {
     let mut log = Writer::new();
     // The server names the file and the place that were asked for.
