@@ -51,17 +51,22 @@ impl Applier {
     pub async fn define(
         &self,
         seqno: Seqno,
-        definition: Definition,
+        definition: &Definition,
         clear: impl Fn(Obstacle),
     ) -> Result<(), ApplyError> {
         let Definition { format, events } = definition;
-        let events: Result<Vec<_>, _> = events.into_iter().map(Event::new).collect();
+        let events: Result<Vec<_>, _> = events.iter().cloned().map(Event::new).collect();
         let events = events.map_err(|error| ApplyError::Damaged { seqno, error })?;
         let steps = steps(&events);
+        // Rows take a third more as text.
+        let bytes = 2 * events
+            .iter()
+            .map(|event| event.bytes().len())
+            .sum::<usize>();
         let mut obstacles = Obstacles::new(clear);
         loop {
             let attempt = async {
-                let mut session = Session::plain(&self.run).await?;
+                let mut session = Session::plain(&self.run, bytes).await?;
                 let watch = self
                     .blockers
                     .watch(session.connection.id(), session.connection.is_mariadb());
@@ -69,7 +74,7 @@ impl Applier {
                     let Some(done) = self.begin(&mut session, seqno).await? else {
                         return Ok(());
                     };
-                    session.expect(&format).await?;
+                    session.expect(format).await?;
                     let steps = steps.get(done..).unwrap_or_default();
                     let rest = session.run_steps(steps).await?;
                     let ended =

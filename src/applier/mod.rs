@@ -349,7 +349,7 @@ impl Session {
         blockers: &Blockers,
         obstacles: &mut Obstacles<impl Fn(Obstacle)>,
     ) -> Result<(Self, Seqno), ConnectionError> {
-        let mut session = Self::plain(run).await?;
+        let mut session = Self::plain(run, Connection::LARGEST_STATEMENT).await?;
         let Self { connection, .. } = &mut session;
         let watch = blockers.watch(connection.id(), connection.is_mariadb());
         // Without autocommit it would leave a transaction open.
@@ -361,10 +361,10 @@ impl Session {
         Ok((session, position))
     }
 
-    /// Opens a session with the settings of every other one.
-    async fn plain(run: &ServerRun) -> Result<Self, ConnectionError> {
+    /// Opens a session with the settings of every other one, for statements of so many bytes.
+    async fn plain(run: &ServerRun, bytes: usize) -> Result<Self, ConnectionError> {
         Ok(Self {
-            connection: run.open_for_large_packets().await?,
+            connection: run.open_for(bytes).await?,
             format: Bytes::new(),
         })
     }

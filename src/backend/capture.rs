@@ -24,6 +24,7 @@ use crate::{
     config::{AutoIncrement, BackdoorPolicy, Cluster, Server},
     id::{NodeId, TransactionId},
     sql::Dialect,
+    write_set::Definition,
 };
 
 /// Between two attempts to use the server.
@@ -127,19 +128,21 @@ impl Captures {
         let _ = followed.expect("the sender is in self");
     }
 
-    /// Reads anew what statements are judged by, after something was defined.
+    /// Reads anew what statements are judged by, after this was defined.
     ///
     /// # Errors
     /// The server cannot be reached with the node's account.
-    pub async fn refresh(&self) -> Result<(), ConnectionError> {
-        self.read_defined(&mut self.run.open().await?).await
+    pub async fn refresh(&self, definition: &Definition) -> Result<(), ConnectionError> {
+        let mut own = self.run.kept().await?;
+        if let Some(defined) = self.defined().read_after(definition, &mut own).await? {
+            self.set_defined(defined);
+        }
+        self.run.keep(own);
+        Ok(())
     }
 
-    async fn read_defined(&self, connection: &mut Connection) -> Result<(), ConnectionError> {
-        let version = self.defined().version + 1;
-        let defined = Defined::read(connection, version).await?;
+    fn set_defined(&self, defined: Defined) {
         *self.defined.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defined);
-        Ok(())
     }
 
     /// What statements are judged by.
@@ -323,7 +326,7 @@ async fn follow(captures: &Captures) -> Result<Infallible, CaptureFailure> {
     let server = captures.run.server();
     let mut connection = Connection::open(server).await?;
     prepare(&mut connection, captures.auto_increment).await?;
-    captures.read_defined(&mut connection).await?;
+    captures.set_defined(captures.defined().read(&mut connection).await?);
     roll_back_forsaken(&mut connection).await?;
     let dialect = Dialect::of(connection.version().as_bytes());
     for commit in backdoor::recorded(&mut connection).await? {

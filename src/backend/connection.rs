@@ -52,6 +52,9 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// No server takes a larger one, in bytes.
+    pub const LARGEST_STATEMENT: usize = 1 << 30;
+
     /// Connects and logs in with the node's account.
     ///
     /// # Errors
@@ -76,21 +79,27 @@ impl Connection {
         timeout(server.connect_timeout, opened).await?
     }
 
-    /// As [`open`](Self::open), for statements that are as large as a server takes any. A session has
-    /// the limit that was global when it began, so that is raised for the moment.
+    /// As [`open`](Self::open), for statements of so many bytes. A session has the limit that was global when it
+    /// began, so that is raised for the moment if it is lower.
     ///
     /// # Errors
     /// As there, or the server refuses to raise its limit.
-    pub async fn open_for_large_packets(server: &Server) -> Result<Self, ConnectionError> {
-        const LARGEST: &str = "1073741824";
-        let mut other = Self::open(server).await?;
-        let rows = other.query("SELECT @@GLOBAL.max_allowed_packet").await?;
-        let usual = rows.first().and_then(|row| row.text(0)).unwrap_or(LARGEST);
+    pub async fn open_for(server: &Server, bytes: usize) -> Result<Self, ConnectionError> {
+        let mut usual = Self::open(server).await?;
+        let limits = "SELECT @@SESSION.max_allowed_packet, @@GLOBAL.max_allowed_packet";
+        let rows = usual.query(limits).await?;
+        let limit = |column| rows.first()?.text(column)?.parse::<usize>().ok();
+        let (Some(own), Some(global)) = (limit(0), limit(1)) else {
+            return Err(ConnectionError::Malformed("a setting"));
+        };
+        if bytes <= own {
+            return Ok(usual);
+        }
         let set = |bytes| format!("SET GLOBAL max_allowed_packet = {bytes}");
-        other.query(&set(LARGEST)).await?;
-        let opened = Self::open(server).await;
-        other.query(&set(usual)).await?;
-        opened
+        usual.query(&set(Self::LARGEST_STATEMENT)).await?;
+        let large = Self::open(server).await;
+        usual.query(&set(global)).await?;
+        large
     }
 
     async fn log_in(socket: Box<dyn Socket>, server: &Server) -> Result<Self, ConnectionError> {

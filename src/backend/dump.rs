@@ -31,13 +31,19 @@ const SYNTAX_ERROR: u16 = 1064;
 /// # Errors
 /// The connection fails, or the server has no binlog.
 pub async fn end_of_binlog(connection: &mut Connection) -> Result<Place, ConnectionError> {
-    // The name that MySQL has had since 8.2, and the only one since 8.4; MariaDB never had it.
-    let rows = match connection.query("SHOW BINARY LOG STATUS").await {
-        Err(ConnectionError::Server {
-            number: SYNTAX_ERROR,
-            ..
-        }) => connection.query("SHOW MASTER STATUS").await?,
-        rows => rows?,
+    const OF_ALL: &str = "SHOW MASTER STATUS";
+    // MySQL has had it since 8.2, and since 8.4 no other.
+    const OF_MYSQL: &str = "SHOW BINARY LOG STATUS";
+    let rows = if connection.is_mariadb() {
+        connection.query(OF_ALL).await?
+    } else {
+        match connection.query(OF_MYSQL).await {
+            Err(ConnectionError::Server {
+                number: SYNTAX_ERROR,
+                ..
+            }) => connection.query(OF_ALL).await?,
+            rows => rows?,
+        }
     };
     let place = rows.first().and_then(|row| row.place(0));
     place.ok_or(ConnectionError::Malformed("a binlog status"))

@@ -60,8 +60,7 @@ impl Note {
             "INSERT INTO trireme_private.definition VALUES (0, {seqno}, '{id}', {connection}, \
             '{file}', {position}, @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.sync_binlog)"
         );
-        let [flush_log, sync_binlog] = durability(1, 1);
-        own.run_unlogged(&[&note, &flush_log, &sync_binlog, "FLUSH ENGINE LOGS"])
+        own.run_unlogged(&[&note, &durability(1, 1), "FLUSH ENGINE LOGS"])
             .await?;
         backdoor.defines(connection, place.clone());
         Ok(Self {
@@ -112,8 +111,7 @@ impl Note {
         let bookmark = backdoor.bookmark(own).await?;
         let rest = rest.iter().map(String::as_str);
         let all: Vec<_> = rest.chain([&*moved, &bookmark, REMOVE]).collect();
-        restore_durability(own).await?;
-        own.commit_unlogged(&all).await
+        end(own, &all).await
     }
 
     /// The definition has not run and will not, or it has to run again: the note is removed, and what is there
@@ -131,8 +129,7 @@ impl Note {
             system_tables::restore(own).await?;
         }
         let bookmark = backdoor.bookmark(own).await?;
-        restore_durability(own).await?;
-        own.commit_unlogged(&[&bookmark, REMOVE]).await
+        end(own, &[&bookmark, REMOVE]).await
     }
 
     /// Ends the connection that runs the definition, and waits until it has ended.
@@ -196,26 +193,25 @@ impl Note {
     }
 }
 
-/// The statements that have the server make its commits and its binlog durable at once, or as lazily as this.
-fn durability(flush_log: impl fmt::Display, sync_binlog: impl fmt::Display) -> [String; 2] {
-    [
-        position::flush_log(flush_log),
-        format!("SET GLOBAL sync_binlog = {sync_binlog}"),
-    ]
+/// The statement that has the server make its commits and its binlog durable at once, or as lazily as this.
+fn durability(flush_log: impl fmt::Display, sync_binlog: impl fmt::Display) -> String {
+    format!(
+        "{}, GLOBAL sync_binlog = {sync_binlog}",
+        position::flush_log(flush_log)
+    )
 }
 
-/// Makes the server as lazy as it was when the note was written.
-async fn restore_durability(own: &mut Connection) -> Result<(), ConnectionError> {
+/// Makes the server as lazy as it was when the note was written, and commits these statements in one transaction.
+async fn end(own: &mut Connection, statements: &[&str]) -> Result<(), ConnectionError> {
     let sql = "SELECT flush_log, sync_binlog FROM trireme_private.definition";
     let rows = own.query(sql).await?;
     let before = rows
         .first()
         .and_then(|row| Some((row.text(0)?, row.text(1)?)));
     if let Some((flush_log, sync_binlog)) = before {
-        own.run_unlogged(&durability(flush_log, sync_binlog))
-            .await?;
+        own.query(&durability(flush_log, sync_binlog)).await?;
     }
-    Ok(())
+    own.commit_unlogged(statements).await
 }
 
 /// What a definition has done.

@@ -16,6 +16,8 @@ pub struct ServerRun {
     server: Server,
     /// The name of the lock.
     lock: Mutex<String>,
+    /// Nobody uses it, and it is in no state of its own.
+    kept: Mutex<Option<Connection>>,
 }
 
 impl ServerRun {
@@ -23,6 +25,7 @@ impl ServerRun {
         Self {
             server,
             lock: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
@@ -54,13 +57,31 @@ impl ServerRun {
         self.same(Connection::open(&self.server).await?).await
     }
 
-    /// As [`Connection::open_for_large_packets`].
+    /// As [`open`](Self::open), or the connection that was [kept](Self::keep). That dies with the server's run.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn kept(&self) -> Result<Connection, ConnectionError> {
+        let kept = self.kept.lock();
+        let kept = kept.unwrap_or_else(PoisonError::into_inner).take();
+        match kept {
+            Some(connection) => Ok(connection),
+            None => self.open().await,
+        }
+    }
+
+    /// Keeps a connection that has done what it was to do, and has its settings as they were, for the next use.
+    pub fn keep(&self, connection: Connection) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    }
+
+    /// As [`Connection::open_for`].
     ///
     /// # Errors
     /// As there, or the server has started anew.
-    pub async fn open_for_large_packets(&self) -> Result<Connection, ConnectionError> {
-        let opened = Connection::open_for_large_packets(&self.server).await?;
-        self.same(opened).await
+    pub async fn open_for(&self, bytes: usize) -> Result<Connection, ConnectionError> {
+        self.same(Connection::open_for(&self.server, bytes).await?)
+            .await
     }
 
     async fn same(&self, mut connection: Connection) -> Result<Connection, ConnectionError> {

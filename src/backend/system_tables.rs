@@ -23,6 +23,7 @@ const TABLES: [&str; 10] = [
 
 /// Some of the tables have dates without a day.
 const ANY_DATE: &str = "SET SESSION sql_mode = ''";
+const AS_BEFORE: &str = "SET SESSION sql_mode = DEFAULT";
 
 /// Copies the tables that are not as they were when they were copied last.
 ///
@@ -39,8 +40,10 @@ pub(super) async fn save(own: &mut Connection) -> Result<(), ConnectionError> {
         return Ok(());
     }
     let copies = changed.into_iter().map(copy);
-    let all: Vec<_> = [ANY_DATE.to_owned()].into_iter().chain(copies).collect();
-    own.run_unlogged(&all).await
+    own.query(ANY_DATE).await?;
+    own.run_unlogged(&copies.collect::<Vec<_>>()).await?;
+    own.query(AS_BEFORE).await?;
+    Ok(())
 }
 
 /// Makes the tables what they were when they were copied last.
@@ -53,7 +56,7 @@ pub(super) async fn restore(own: &mut Connection) -> Result<(), ConnectionError>
         return Ok(());
     }
     info!(?changed, "undoing a definition that was not completed");
-    let mut all = vec![ANY_DATE.to_owned()];
+    let mut all = Vec::new();
     for table in changed {
         all.push(format!("DELETE FROM mysql.{table}"));
         all.push(format!(
@@ -61,7 +64,10 @@ pub(super) async fn restore(own: &mut Connection) -> Result<(), ConnectionError>
         ));
     }
     all.push("FLUSH PRIVILEGES".to_owned());
-    own.run_unlogged(&all).await
+    own.query(ANY_DATE).await?;
+    own.run_unlogged(&all).await?;
+    own.query(AS_BEFORE).await?;
+    Ok(())
 }
 
 /// The tables that differ from their copies, or have none.

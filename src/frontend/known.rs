@@ -79,7 +79,7 @@ impl Replicated {
             class,
             Class::Read | Class::Expressions { .. } | Class::Session
         );
-        if looks_harmless && defined.functions.are_named(text, self.dialect) {
+        if looks_harmless && defined.functions().are_named(text, self.dialect) {
             class = Class::Write;
         }
         // It takes reading all of a text, and nobody else wants to know.

@@ -117,10 +117,12 @@ impl Replicator {
             progress,
         } = claiming;
         let (note, is_mariadb) = retry("a definition cannot be noted", async || {
-            let mut own = self.captures.run.open().await?;
+            let mut own = self.captures.run.kept().await?;
             let backdoor = &self.captures.backdoor;
             let note = Note::write(&mut own, backdoor, (seqno, Some(id)), *connection).await?;
-            Ok((note, own.is_mariadb()))
+            let is_mariadb = own.is_mariadb();
+            self.captures.run.keep(own);
+            Ok((note, is_mariadb))
         })
         .await;
         let (done, is_done) = oneshot::channel();
@@ -182,13 +184,15 @@ impl Replicator {
     /// The definition at `seqno` is over on the server, with an effect or without one, which `undo` sees to.
     pub(super) async fn noted(&self, seqno: Seqno, has_run: bool, undo: &[String]) {
         retry("the end of a definition cannot be noted", async || {
-            let mut own = self.captures.run.open().await?;
+            let mut own = self.captures.run.kept().await?;
             let backdoor = &self.captures.backdoor;
             if has_run {
-                Note::has_run(&mut own, backdoor, seqno, &[]).await
+                Note::has_run(&mut own, backdoor, seqno, &[]).await?;
             } else {
-                Note::has_not_run(&mut own, backdoor, undo).await
+                Note::has_not_run(&mut own, backdoor, undo).await?;
             }
+            self.captures.run.keep(own);
+            Ok(())
         })
         .await;
     }
@@ -214,10 +218,10 @@ impl Replicator {
         }
     }
 
-    /// Reads anew what may have been defined otherwise.
-    pub(super) async fn refresh(&self) {
+    /// Reads anew what this may have defined otherwise.
+    pub(super) async fn refresh(&self, definition: &Definition) {
         let failure = "what is defined cannot be read";
-        retry(failure, async || self.captures.refresh().await).await;
+        retry(failure, async || self.captures.refresh(definition).await).await;
     }
 }
 

@@ -290,9 +290,11 @@ impl Delivery<'_> {
             self.replicator.noted(seqno, had_effect, &[]).await;
         } else if had_effect {
             let clear = |obstacle| self.replicator.clear(obstacle);
-            self.applier.define(seqno, definition, clear).await?;
+            self.applier.define(seqno, &definition, clear).await?;
         }
-        self.replicator.refresh().await;
+        if had_effect {
+            self.replicator.refresh(&definition).await;
+        }
         self.defining = None;
         self.replicator.has_applied(seqno);
         self.replicator.lag.suspend(false);

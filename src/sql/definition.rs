@@ -30,6 +30,48 @@ pub fn defines_account_or_routine(text: &[u8], dialect: Dialect) -> bool {
     kind.is_some_and(|kind| is_one_of(kind, &HERE))
 }
 
+/// What of a server may be otherwise after a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    Accounts,
+    /// Tables of one schema or several, but no view and no routine.
+    Tables,
+    Everything,
+}
+
+/// What a definition may change. For what is not known it is everything.
+pub fn reach(text: &[u8], dialect: Dialect) -> Reach {
+    const BEFORE_THE_KIND: [&str; 8] = [
+        "OR",
+        "REPLACE",
+        "ONLINE",
+        "IGNORE",
+        "TEMPORARY",
+        "UNIQUE",
+        "FULLTEXT",
+        "SPATIAL",
+    ];
+    let mut tokens = Lexer::new(text, dialect);
+    let Some(verb) = tokens.next() else {
+        return Reach::Everything;
+    };
+    let is_verb = |words: &[&str]| words.iter().any(|word| verb.is(word));
+    if is_verb(&["GRANT", "REVOKE"]) {
+        return Reach::Accounts;
+    }
+    if is_verb(&["TRUNCATE"]) {
+        return Reach::Tables;
+    }
+    if !is_verb(&["CREATE", "ALTER", "DROP"]) {
+        return Reach::Everything;
+    }
+    match tokens.find(|token| !BEFORE_THE_KIND.iter().any(|word| token.is(word))) {
+        Some(kind) if kind.is("USER") || kind.is("ROLE") => Reach::Accounts,
+        Some(kind) if kind.is("TABLE") || kind.is("INDEX") => Reach::Tables,
+        _ => Reach::Everything,
+    }
+}
+
 /// Whether a statement says in which directories of its server a table's files are to be.
 pub fn names_directory(text: &[u8], dialect: Dialect) -> bool {
     let tokens = Lexer::new(text, dialect);
@@ -58,6 +100,41 @@ mod tests {
         ] {
             let found = names_directory(text.as_bytes(), dialect);
             assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_known_reaches_less_than_everything() {
+        use Reach::{Accounts, Everything, Tables};
+        for (text, expected) in [
+            ("GRANT EXECUTE ON FUNCTION f TO u", Accounts),
+            ("CREATE OR REPLACE ROLE r", Accounts),
+            ("ALTER USER u ACCOUNT LOCK", Accounts),
+            ("/* of mine */ create temporary table t (a int)", Tables),
+            ("CREATE OR REPLACE TABLE `view` AS SELECT 1", Tables),
+            ("ALTER ONLINE IGNORE TABLE t ADD a INT", Tables),
+            ("DROP TABLE IF EXISTS t", Tables),
+            ("CREATE UNIQUE INDEX i ON t (a)", Tables),
+            ("TRUNCATE t", Tables),
+            // Of a view, too.
+            ("RENAME TABLE a TO b", Everything),
+            ("DROP DATABASE d", Everything),
+            ("CREATE OR REPLACE VIEW v AS SELECT 1", Everything),
+            (
+                "CREATE DEFINER=table@`%` FUNCTION f() RETURNS INT RETURN 1",
+                Everything,
+            ),
+            ("CREATE ALGORITHM=MERGE VIEW v AS TABLE t", Everything),
+            (
+                "CREATE TRIGGER t BEFORE INSERT ON t FOR EACH ROW SET @a = 1",
+                Everything,
+            ),
+            ("DROP FUNCTION f", Everything),
+            ("CREATE", Everything),
+            ("", Everything),
+        ] {
+            let dialect = Dialect::of(b"10.11.6-MariaDB");
+            assert_eq!(reach(text.as_bytes(), dialect), expected, "{text}");
         }
     }
 

@@ -25,7 +25,7 @@ pub use bounds::{Access, Completion, sets_completion};
 pub use calls::{Call, Function, calls, names_calls, parameters_in, prepares, with_parameters};
 pub use changed::{Named, changed, named};
 pub use class::Class;
-pub use definition::{defines_account_or_routine, names_directory};
+pub use definition::{Reach, defines_account_or_routine, names_directory, reach};
 pub use diagnostics::Diagnostics;
 pub use dynamic::{Dynamic, Text};
 pub use effect::Effect;
