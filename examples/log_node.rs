@@ -44,6 +44,7 @@ async fn main() -> anyhow::Result<()> {
     let address = arguments.next().context("ADDRESS is missing")?;
     let settings = Cluster {
         isolation: Isolation::Server,
+        retry_transactions: 0,
         backdoor_commits: BackdoorPolicy::Fatal,
         auto_increment_by_node: true,
         name: "log".to_owned(),

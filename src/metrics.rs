@@ -32,6 +32,8 @@ pub struct Metrics {
     pub replayed: Counter,
     /// How often a statement that is a transaction by itself was run again because another one had kept it from committing.
     pub retried: Counter,
+    /// How often a transaction of several statements was run again for that.
+    pub transactions_retried: Counter,
     /// What the last of them were about.
     pub conflicts: Conflicts,
     /// Its transactions that are proposed and not ordered yet.
@@ -233,6 +235,7 @@ impl Default for Metrics {
             certification_failures: Counter::default(),
             overtaken: Counter::default(),
             retried: Counter::default(),
+            transactions_retried: Counter::default(),
             replayed: Counter::default(),
             conflicts: Conflicts::default(),
             ordering: Queue::default(),
@@ -264,6 +267,37 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// What becomes of transactions that lose.
+    fn lost(&self) -> [(&str, &str, &Counter); 5] {
+        [
+            (
+                "certification_failures",
+                "Transactions of this node that lost to one that was ordered before them",
+                &self.certification_failures,
+            ),
+            (
+                "overtaken",
+                "Transactions of this node that lost their locks to the applier",
+                &self.overtaken,
+            ),
+            (
+                "replayed",
+                "Of those, the ones that were committed by the applier",
+                &self.replayed,
+            ),
+            (
+                "retried",
+                "How often a statement that is a transaction by itself was run again, since it had lost to another one",
+                &self.retried,
+            ),
+            (
+                "transactions_retried",
+                "How often a transaction was run again with all of its statements, since it had lost to another one",
+                &self.transactions_retried,
+            ),
+        ]
+    }
+
     /// Makes all of them part of what `registry` shows.
     pub fn register(&self, registry: &mut Registry) {
         use Unit::{Bytes, Seconds};
@@ -278,26 +312,9 @@ impl Metrics {
             Seconds,
             self.commit_phases.clone(),
         );
-        registry.register(
-            "certification_failures",
-            "Transactions of this node that lost to one that was ordered before them",
-            self.certification_failures.clone(),
-        );
-        registry.register(
-            "overtaken",
-            "Transactions of this node that lost their locks to the applier",
-            self.overtaken.clone(),
-        );
-        registry.register(
-            "replayed",
-            "Of those, the ones that were committed by the applier",
-            self.replayed.clone(),
-        );
-        registry.register(
-            "retried",
-            "How often a statement that is a transaction by itself was run again, since it had lost to another one",
-            self.retried.clone(),
-        );
+        for (name, help, counter) in self.lost() {
+            registry.register(name, help, counter.clone());
+        }
         let (write_sets, bytes, keys) = (Family::default(), Family::default(), Family::default());
         for (direction, flow) in [("sent", &self.sent), ("received", &self.received)] {
             for (family, counter) in [

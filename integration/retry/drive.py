@@ -50,6 +50,21 @@ def as_prepared(statement):
     return lambda connection: execute(connection, prepared(connection, statement, 0))
 
 
+def as_prepared_query(statement):
+    """Of one column, whose rows nobody reads."""
+
+    def run_it(connection):
+        number = prepared(connection, statement, 0)
+        for _ in ("the column", "its end"):
+            connection._read_packet()
+        connection._execute_command(COM_STMT_EXECUTE, struct.pack("<IBI", number, 0, 1))
+        ends = 0
+        while ends < 2:
+            ends += connection._read_packet().is_eof_packet()
+
+    return run_it
+
+
 def with_long_data(statement):
     """One parameter comes in advance, for one run."""
 
@@ -153,4 +168,112 @@ def settings():
     print("the setting is each session's own")
 
 
-{"overtaken": overtaken, "crowd": crowd, "settings": settings}[PART]()
+def sent(*statements):
+    def run_them(connection):
+        for statement in statements:
+            connection.query(statement)
+
+    return run_them
+
+
+def refused(statement, number):
+    def run_it(connection):
+        expect(statement, error_of(connection, statement), number)
+
+    return run_it
+
+
+def several(*parts):
+    def run_them(connection):
+        for part in parts:
+            part(connection)
+
+    return run_them
+
+
+BEGIN, CHANGE, COMMIT = "BEGIN", "UPDATE retry.t SET v = v + 1 WHERE id = 1", "COMMIT"
+# What a transaction does before another node commits its row, what it does after that, and whether its client gets an error.
+TRANSACTIONS = [
+    ("commits", sent(BEGIN, CHANGE), sent(COMMIT), None),
+    ("reads another row", sent(BEGIN, "SELECT * FROM retry.t WHERE id = 2 FOR UPDATE", CHANGE, "SELECT 1 + 1"), sent(COMMIT), None),
+    ("goes on", sent("START TRANSACTION READ WRITE", CHANGE), sent("UPDATE retry.t SET v = 5 WHERE id = 2", COMMIT), None),
+    ("has autocommit off", sent("SET autocommit = 0", CHANGE), sent(COMMIT, "SET autocommit = 1"), None),
+    ("is committed by another", sent(BEGIN, CHANGE), sent(BEGIN, COMMIT), None),
+    ("is prepared", several(sent(BEGIN), as_prepared(CHANGE)), sent(COMMIT), None),
+    ("has had an error", several(sent(BEGIN), refused("INSERT INTO retry.t VALUES (1, 0)", 1062), sent(CHANGE)), sent(COMMIT), None),
+    ("has several statements at once", as_one_of_several(f"BEGIN; {CHANGE}; SELECT 2"), sent(COMMIT), None),
+    ("begins a snapshot", sent("START TRANSACTION WITH CONSISTENT SNAPSHOT", CHANGE), sent(COMMIT), None),
+    ("is one of a chain", sent(BEGIN, "COMMIT AND CHAIN", CHANGE), sent("COMMIT AND CHAIN", "ROLLBACK"), None),
+    ("has read the row", sent(BEGIN, CHANGE, "SELECT v FROM retry.t WHERE id = 1"), sent(COMMIT), DEADLOCK),
+    ("has read the row when it was prepared", several(sent(BEGIN, CHANGE), as_prepared_query("SELECT v FROM retry.t WHERE id = 1")), sent(COMMIT), DEADLOCK),
+    ("counts its rows", sent(BEGIN, CHANGE, "UPDATE retry.t SET v = 7 WHERE v < 5"), sent(COMMIT), DEADLOCK),
+    ("shows the time", sent(BEGIN, CHANGE, "SELECT SYSDATE(6)"), sent(COMMIT), DEADLOCK),
+    ("sets a variable", sent(BEGIN, CHANGE, "SET @n = 1"), sent(COMMIT), DEADLOCK),
+    ("assigns to one", sent(BEGIN, CHANGE, "SELECT @n := 1"), sent(COMMIT), DEADLOCK),
+    ("has a savepoint", sent(BEGIN, CHANGE, "SAVEPOINT s"), sent(COMMIT), DEADLOCK),
+    ("calls a routine", sent(BEGIN, CHANGE, "CALL retry.nothing()"), sent(COMMIT), DEADLOCK),
+    ("has a lock with a name", sent(BEGIN, CHANGE, "SELECT GET_LOCK('a', 0)"), sent(COMMIT), DEADLOCK),
+    ("has parameters in advance", several(sent(BEGIN), with_long_data("UPDATE retry.t SET v = v + ? WHERE id = 1")), sent(COMMIT), DEADLOCK),
+    ("has an isolation of its own", sent("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", BEGIN, CHANGE), sent(COMMIT), DEADLOCK),
+    ("is rolled back", sent(BEGIN, CHANGE), sent("ROLLBACK"), None),
+]
+
+
+def transactions():
+    """Another node commits the row that a transaction has changed: it is run again if its client cannot tell."""
+    define("DROP DATABASE IF EXISTS retry", "CREATE DATABASE retry", "CREATE TABLE retry.t (id INT PRIMARY KEY, v INT)",
+           "INSERT INTO retry.t VALUES (1, 0), (2, 0)", "CREATE PROCEDURE retry.nothing() DO 1")
+    run_again = 0
+    for what, before, after, error in TRANSACTIONS:
+        with node(1, autocommit=True) as other, node(2, autocommit=True, client_flag=1 << 16) as connection:
+            run(other, "UPDATE retry.t SET v = 0")
+            run(connection, "SET wsrep_sync_wait = 1", "SELECT * FROM retry.t", "SET wsrep_sync_wait = 0")
+            before(connection)
+            run(other, "UPDATE retry.t SET v = v + 10 WHERE id = 1")
+            # The transaction has lost its lock by then.
+            with node(2, autocommit=True) as watching:
+                run(watching, "SET wsrep_sync_wait = 1")
+                expect("the other's row", run(watching, "SELECT v FROM retry.t WHERE id = 1"), ((10,),))
+            try:
+                after(connection)
+                found = None
+            except pymysql.MySQLError as wrong:
+                found = wrong.args[0]
+            expect(f"a transaction that {what}", found, error)
+            has_changed = error is None and what != "is rolled back" and what != "is one of a chain"
+            run_again += error is None and what != "is rolled back"
+            run(connection, "SET wsrep_sync_wait = 1")
+            value = 11 if has_changed or what == "is one of a chain" else 10
+            expect(f"the row of one that {what}", run(connection, "SELECT v FROM retry.t WHERE id = 1"), ((value,),))
+    expect_equal()
+    print(f"{len(TRANSACTIONS)} transactions that lost a lock: {run_again} run again, where nobody can tell")
+
+
+def crowded_transactions():
+    """Nine clients on three nodes move one each time between three rows, in transactions of two statements."""
+    define("DROP TABLE IF EXISTS retry.account", "CREATE TABLE retry.account (id INT PRIMARY KEY, v INT)",
+           "INSERT INTO retry.account VALUES (1, 0), (2, 0), (3, 0)")
+    over = time.monotonic() + SECONDS
+    moved, lost = [], []
+
+    def client(number, giver):
+        taker = giver % 3 + 1
+        with node(number, autocommit=True) as connection:
+            while time.monotonic() < over:
+                run(connection, "BEGIN")
+                error = (error_of(connection, f"UPDATE retry.account SET v = v - 1 WHERE id = {giver}")
+                         or error_of(connection, f"UPDATE retry.account SET v = v + 1 WHERE id = {taker}")
+                         or error_of(connection, "COMMIT"))
+                (moved if error is None else lost).append((giver, error))
+
+    at_once(SECONDS, *(lambda number=number, giver=giver: client(number, giver) for number in (1, 2, 3) for giver in (1, 2, 3)))
+    expect_equal()
+    given = [sum(1 for giver, _ in moved if giver == account) for account in (1, 2, 3)]
+    expected = tuple((account, given[account - 2] - given[account - 1]) for account in (1, 2, 3))
+    expect("the accounts", run(node(1), "SELECT * FROM retry.account ORDER BY id"), expected)
+    expect("their errors", {error for _, error in lost} - {DEADLOCK}, set())
+    print(f"nine clients move between three rows: {len(moved)} commits, {len(lost)} errors")
+
+
+{"overtaken": overtaken, "crowd": crowd, "settings": settings, "transactions": transactions,
+ "crowded_transactions": crowded_transactions}[PART]()

@@ -159,8 +159,8 @@ class Writer:
                        "SET @@autocommit = 1", "COMMIT AND NO CHAIN NO RELEASE")
 
     def setting(self):
-        # On MySQL the transaction after a SET autocommit = 1 is still as the one that it has committed.
-        read_only = ["SET SESSION TRANSACTION READ ONLY"] if self.is_mariadb or self.has_programs else []
+        # The transaction after a SET autocommit = 1 is still as the one that it has committed, on MariaDB after AND CHAIN.
+        read_only = ["SET SESSION TRANSACTION READ ONLY"] if self.has_programs else []
         few = ["SET max_error_count = 1"] if self.keeps_few else []
         return self.of(*read_only, *few, "SET sql_mode = ''", "SET sql_mode = DEFAULT", "SET sql_mode = 'ANSI_QUOTES'", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
                        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET SESSION TRANSACTION READ WRITE", "SET completion_type = CHAIN",
@@ -191,9 +191,10 @@ class Writer:
         return self.of("SELEC 1", "SELECT * FROM nowhere", *self.on_mariadb("INSERT INTO a (nothing) VALUES (1)", "INSERT INTO a VALUES (1, 2)"), "UPDATE nowhere SET a = 1", "", "/* nothing */", "SELECT (SELECT id FROM a)",
                        "COMMIT NOW", "ROLLBACK TO nowhere", "RELEASE SAVEPOINT nowhere", "USE nowhere", "SELECT 1 FROM a a, a a", ";")
 
-    def after(self):
-        # MySQL's FOUND_ROWS() tells of statements that find nothing too.
-        return self.of(*(question for question in AFTER if self.is_mariadb or "FOUND_ROWS" not in question))
+    def after(self, text):
+        # MySQL's FOUND_ROWS() tells of statements that find nothing too, and a node reads what is in a variable that has a text.
+        is_kept = self.is_mariadb and "@text" not in text
+        return self.of(*(question for question in AFTER if is_kept or "FOUND_ROWS" not in question))
 
     def in_sql(self):
         """A statement that is prepared in text."""
@@ -232,7 +233,8 @@ class Writer:
         if roll < 0.15:
             return "query", *self.asked()
         if roll < 0.8:
-            return "query", self.one(), *([self.after()] if self.random.random() < 0.3 else [])
+            text = self.one()
+            return "query", text, *([self.after(text)] if self.random.random() < 0.3 else [])
         if roll < 0.86:
             number = self.random.randint(1, 3)
             self.with_cursor[number] = self.random.random() < 0.2

@@ -38,6 +38,8 @@ pub struct Cluster {
     /// Whether clients may read, from what may be stale, while there is no majority.
     pub reads_without_majority: bool,
     pub isolation: Isolation,
+    /// How often a transaction of several statements is run again, unseen, when another one has kept it from committing.
+    pub retry_transactions: u16,
     pub backdoor_commits: BackdoorPolicy,
     /// Whether each node's `AUTO_INCREMENT` columns have values of their own.
     pub auto_increment_by_node: bool,
@@ -101,6 +103,7 @@ impl Cluster {
             log_retention_mb,
             reads_without_majority,
             isolation,
+            retry_transactions,
             backdoor_commits,
             auto_increment_by_node,
         } = raw;
@@ -151,6 +154,7 @@ impl Cluster {
             log_retention: u64::from(log_retention_mb) << 20,
             reads_without_majority,
             isolation,
+            retry_transactions,
             backdoor_commits,
             auto_increment_by_node,
         })

@@ -311,6 +311,7 @@ mod tests {
             "log_retention_mb",
             "reads_without_majority",
             "isolation",
+            "retry_transactions",
             "backdoor_commits",
             "auto_increment_by_node",
         ] {

@@ -94,6 +94,7 @@ pub(super) struct RawCluster {
     pub(super) log_retention_mb: u32,
     pub(super) reads_without_majority: bool,
     pub(super) isolation: Isolation,
+    pub(super) retry_transactions: u16,
     pub(super) backdoor_commits: BackdoorPolicy,
     pub(super) auto_increment_by_node: bool,
 }
@@ -120,6 +121,7 @@ impl Default for RawCluster {
             log_retention_mb: 1024,
             reads_without_majority: false,
             isolation: Isolation::Server,
+            retry_transactions: 0,
             backdoor_commits: BackdoorPolicy::Fatal,
             auto_increment_by_node: true,
         }

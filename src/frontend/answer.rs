@@ -64,6 +64,11 @@ impl Answer {
         self.packet.payload.first() == Some(&ERR)
     }
 
+    /// Whether another transaction has kept this one from going on or committing.
+    pub(super) fn is_deadlock(&self) -> bool {
+        self.error_number() == Some(errno::DEADLOCK.number)
+    }
+
     pub(super) fn error_number(&self) -> Option<u16> {
         error::decode(&self.packet.payload).map(|(number, _)| number)
     }

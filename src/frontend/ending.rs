@@ -29,7 +29,7 @@ impl Replicated {
         if !commits || matches!(source, Source::Packet) {
             return Ok(answer);
         }
-        let committed = self.transactions.commit(session).await?;
+        let committed = self.commit(session).await?;
         if committed.is_error() {
             return Ok(committed);
         }
@@ -77,7 +77,7 @@ impl Replicated {
         } else {
             session.discard(source).await?;
             match class {
-                Class::Commit(_) => self.transactions.commit(session).await?,
+                Class::Commit(_) => self.commit(session).await?,
                 _ => self.transactions.roll_back(session).await?,
             }
         };

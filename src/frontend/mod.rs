@@ -9,6 +9,7 @@ mod encryption;
 mod ending;
 mod galera;
 mod gtid;
+mod history;
 mod known;
 mod locks;
 mod login;

@@ -11,6 +11,7 @@ use super::{
     calls::Incomplete,
     dynamic::Texts,
     galera,
+    history::leaves_nothing,
     known::{Known, Prepared},
     locks::Held,
     session::{Session, SessionError},
@@ -104,8 +105,7 @@ impl Replicated {
         session: &mut Session,
     ) -> Result<(), SessionError> {
         self.has_lost |= self.transactions.is_open() || session.has(Status::IN_TRANSACTION);
-        self.transactions.roll_back(session).await?;
-        Ok(())
+        self.transactions.lose(session).await
     }
 
     /// Answers a command; tells whether the session goes on.
@@ -130,10 +130,12 @@ impl Replicated {
                 };
                 let mut kept = None;
                 let retries = self.retries(session);
+                let keeps_history = self.may_keep_history(session);
                 if let Some(prepared) = self.prepared_as(id) {
                     let has_long_data = mem::take(&mut prepared.has_long_data);
                     let is_whole = command == Command::STMT_EXECUTE && !has_long_data;
-                    let is_needed = retries > 0 && prepared.may_repeat
+                    let is_retried = keeps_history || retries > 0 && known.class == Class::Write;
+                    let is_needed = is_retried && prepared.may_repeat
                         || known.class == Class::Autocommit
                         || prepared.incomplete.is_some();
                     if is_needed && is_whole {
@@ -172,7 +174,11 @@ impl Replicated {
                 self.multi_statements = session.client_head().await?.get(1..3) == Some(&[0, 0]);
                 return session.command(command).await;
             }
-            _ => return session.command(command).await,
+            // Nothing of them is noted.
+            _ => {
+                self.forget_history();
+                return session.command(command).await;
+            }
         }
         Ok(true)
     }
@@ -237,7 +243,7 @@ impl Replicated {
             let may_call = incomplete.is_some();
             let prepared = Prepared {
                 known: Known { may_call, ..known },
-                may_repeat: known.class == Class::Write && sql::may_repeat(&text, self.dialect),
+                may_repeat: leaves_nothing(known.class, &text, self.dialect),
                 text,
                 has_long_data: false,
                 incomplete,
@@ -298,6 +304,9 @@ impl Replicated {
             return Ok(answer);
         }
         // In a box, as it is rare and its future large.
+        if known.may_call {
+            self.forget_history();
+        }
         if known.may_call
             && let Some(answer) = Box::pin(self.with_calls(session, known, source)).await?
         {
@@ -331,13 +340,18 @@ impl Replicated {
         if self.transactions.is_doomed() {
             self.yield_to_applier(session).await?;
         }
-        if std::mem::take(&mut self.has_lost) && !matches!(class, Class::Rollback(_)) {
+        if std::mem::take(&mut self.has_lost)
+            && !matches!(class, Class::Rollback(_))
+            && !Box::pin(self.run_again(session)).await?
+        {
             let answer = Answer::deadlock();
             if matches!(class, Class::Commit(_)) {
                 self.transactions.count(true, &answer);
             }
             return Ok(Some(answer));
         }
+        // What was lost before this, its client knows.
+        self.transactions.lost = None;
         if let Some(refusal) = self.transactions.without_majority(class) {
             return Ok(Some(refusal));
         }
@@ -350,7 +364,7 @@ impl Replicated {
             self.access = self.access(session);
             self.transactions.early.clear();
             if self.transactions.is_open() {
-                let answer = self.transactions.commit(session).await?;
+                let answer = self.commit(session).await?;
                 if answer.is_error() {
                     return Ok(Some(answer));
                 }
@@ -417,6 +431,7 @@ impl Replicated {
         if class == Class::Program {
             self.texts.forget();
         }
+        self.meet(class, source);
         match class {
             Class::Unsupported(reason) => {
                 session.discard(source).await?;
@@ -446,6 +461,12 @@ impl Replicated {
             }
             Class::Read | Class::Write | Class::Program if !self.reads_only => {
                 self.data(session, known, source).await
+            }
+            Class::Expressions { .. } => {
+                self.listen(session);
+                let answer = self.transactions.run(session, source, 0).await?;
+                self.note(session, known, source, &answer);
+                Ok(answer)
             }
             Class::Definition => self.transactions.define(session, source).await,
             Class::Autocommit => self.set_autocommit(session, source).await,

@@ -6,6 +6,7 @@ use super::{
     answer::Answer,
     session::{Session, SessionError},
     shared::CommitError,
+    transaction::Transactions,
 };
 use crate::{
     consensus::ProposeError,
@@ -13,6 +14,16 @@ use crate::{
     protocol::errno,
     replicator::{Prepared, Refusal},
 };
+
+/// Reads a table; without a lock, unless the session is at SERIALIZABLE.
+const READ: &[u8] = b"SELECT COUNT(*) FROM trireme.mark WHERE slot = 0";
+
+impl Transactions {
+    /// Whether the server has rolled the open transaction back by itself.
+    pub(super) async fn is_rolled_back(&self, session: &mut Session) -> Result<bool, SessionError> {
+        Ok(session.value(READ).await?.is_none())
+    }
+}
 
 /// Rolls back a transaction that was prepared, or was about to be, for this reason.
 pub(super) async fn give_up(

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     protocol::{errno, response::Status},
-    sql::{self, Class, Effect},
+    sql::{Class, Effect},
 };
 
 /// What a client is told whose routine would end the transaction that the routine runs in.
@@ -54,26 +54,29 @@ impl Replicated {
         let mut retries = self.retries(session);
         loop {
             let answer = self.once(session, known, source, alone).await?;
-            let has_lost = answer.error_number() == Some(errno::DEADLOCK.number);
-            if retries == 0 || !has_lost || !answer.is_first || self.transactions.must_end() {
+            if !answer.is_deadlock() {
+                self.note(session, known, source, &answer);
                 return Ok(answer);
             }
-            let may_repeat = match source {
-                Source::Text(text) => sql::may_repeat(text, self.dialect),
-                Source::Command(_) => true,
-                Source::Packet => false,
-            };
+            session.digest = None;
+            let may_repeat = !self.transactions.must_end()
+                && answer.is_first
+                && self.leaves_nothing(class, source);
             if !may_repeat {
                 return Ok(answer);
             }
-            retries -= 1;
-            self.aftermath = None;
-            self.transactions.shared.replicator.metrics.retried.inc();
+            if alone && retries > 0 {
+                retries -= 1;
+                self.aftermath = None;
+                self.transactions.shared.replicator.metrics.retried.inc();
+            } else if alone || !Box::pin(self.run_again(session)).await? {
+                return Ok(answer);
+            }
         }
     }
 
     /// Runs a statement that reads or writes rows once.
-    async fn once(
+    pub(super) async fn once(
         &mut self,
         session: &mut Session,
         Known { class, effect, .. }: Known,
@@ -96,6 +99,9 @@ impl Replicated {
         }
         if class != Class::Read {
             self.transactions.writes();
+        }
+        if !alone && session.digest.is_none() {
+            self.listen(session);
         }
         let hidden = if alone { HIDDEN } else { 0 };
         let answer = self.transactions.run(session, source, hidden).await?;

@@ -11,6 +11,7 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 use tracing::{debug, warn};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::{
     Frontend,
@@ -44,6 +45,9 @@ enum ConnectError {
 
 /// The longest last packet of an answer that is read, in bytes: an OK, an EOF or an ERR.
 const MAX_LAST: usize = 16 << 20;
+
+/// No answer with a longer packet is digested, in bytes.
+const MOST_DIGESTED: usize = 64 * 1024;
 
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +144,8 @@ pub(super) struct Session {
     pub(super) status: u16,
     /// Whether the client waits for the answer to another statement of its command.
     pub(super) more_follows: bool,
+    /// Of the packets that the client has got of an answer, while somebody wants to know.
+    pub(super) digest: Option<Xxh3>,
 }
 
 impl Session {
@@ -155,6 +161,7 @@ impl Session {
             connection_id: 0,
             status: Status::AUTOCOMMIT,
             more_follows: false,
+            digest: None,
         }
     }
 
@@ -268,11 +275,24 @@ impl Session {
                 return Ok(Answer::of_server(packet, is_first));
             }
             is_first = false;
-            channel::pass(&mut self.server, &mut self.client).await?;
+            self.pass_answer().await?;
             if next == Next::File {
                 self.upload().await?;
             }
         }
+    }
+
+    /// Passes on the next packet of an answer.
+    async fn pass_answer(&mut self) -> Result<(), SessionError> {
+        if let Some(digest) = &mut self.digest {
+            if let Some(Packet { sequence, payload }) = self.server.take(MOST_DIGESTED).await? {
+                digest.update(&payload);
+                self.client.put_packet(sequence, &payload);
+                return Ok(());
+            }
+            self.digest = None;
+        }
+        Ok(channel::pass(&mut self.server, &mut self.client).await?)
     }
 
     /// Waits for the next packet of an answer, leaves it unread without the flags `hidden`, and

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{
     answer::Answer,
     ending::commit_reads,
+    history::History,
     rollback::{abandon, give_up, irreplicable, refusal, undecided, unless_killed},
     session::{Session, SessionError},
     shared::Shared,
@@ -31,9 +32,6 @@ const ROLLBACK: &str = "ROLLBACK AND NO CHAIN NO RELEASE";
 /// Of the next transaction.
 pub(super) const READ_ONLY: &str = "SET TRANSACTION READ ONLY";
 
-/// Reads a table; without a lock, unless the session is at SERIALIZABLE.
-const READ: &[u8] = b"SELECT COUNT(*) FROM trireme.mark WHERE slot = 0";
-
 /// The transactions of one session, one after the other.
 pub(super) struct Transactions {
     pub(super) shared: Arc<Shared>,
@@ -44,6 +42,10 @@ pub(super) struct Transactions {
     pub(super) early: Vec<Vec<u8>>,
     /// The place of the last transaction or definition that the session has committed.
     pub(super) written: Option<Seqno>,
+    /// The transaction that was lost last, if it may be run again.
+    pub(super) lost: Option<History>,
+    /// The next transaction is not to begin as others do.
+    pub(super) next_differs: bool,
     /// The session cannot end the last transaction: only the node can decide it, or only the session's end
     /// rids the server of it.
     must_end: bool,
@@ -57,6 +59,8 @@ pub(super) struct Open {
     wrote: bool,
     /// What was committed here before its first statement, if its isolation is that of a snapshot.
     pub(super) snapshot: Option<Seqno>,
+    /// If it may be run again.
+    pub(super) history: Option<History>,
 }
 
 impl Transactions {
@@ -68,6 +72,8 @@ impl Transactions {
             open: None,
             early: Vec::new(),
             written: None,
+            lost: None,
+            next_differs: false,
             must_end: false,
         }
     }
@@ -182,6 +188,7 @@ impl Transactions {
             }
         }
         let id = self.shared.next_id();
+        let asked = access;
         let access = access.map(|access| match access {
             Access::ReadOnly => READ_ONLY,
             Access::ReadWrite => "SET TRANSACTION READ WRITE",
@@ -201,6 +208,7 @@ impl Transactions {
             id,
             wrote: false,
             snapshot: None,
+            history: self.new_history(asked, snapshot),
         });
         if let Some(error) = self.set_early(session).await? {
             self.roll_back(session).await?;
@@ -230,11 +238,12 @@ impl Transactions {
             return Ok(Answer::deadlock().in_place_of(&answer));
         }
         if !may_go_on {
-            self.roll_back(session).await?;
+            self.lose(session).await?;
             return Ok(Answer::deadlock().in_place_of(&answer));
         }
-        if answer.error_number() == Some(errno::DEADLOCK.number) {
+        if answer.is_deadlock() {
             self.seat.lost();
+            self.lost = self.take_history();
         }
         Ok(answer)
     }
@@ -263,14 +272,18 @@ impl Transactions {
         let wrote = self.open.as_ref().is_some_and(|open| open.wrote);
         let id = self.open.as_ref().map(|open| open.id);
         if !self.seat.end(id).await {
-            self.roll_back(session).await?;
+            self.lose(session).await?;
             let answer = Answer::deadlock();
             self.count(wrote, &answer);
             return Ok(answer);
         }
+        let history = self.take_history();
         let answer = self.commit_open(session).await;
         self.seat.ended();
         let answer = answer?;
+        if answer.is_deadlock() && !self.must_end {
+            self.lost = history;
+        }
         self.count(wrote, &answer);
         Ok(answer)
     }
@@ -292,6 +305,7 @@ impl Transactions {
             id,
             wrote,
             snapshot,
+            ..
         }) = self.open.take()
         else {
             let [answer] = session.run_own([COMMIT.to_owned()]).await?;
@@ -462,11 +476,6 @@ impl Transactions {
         }
         let slot = self.shared.slots.take(&self.shared.server).await?;
         Ok(self.slot.insert(slot.into()).clone())
-    }
-
-    /// Whether the server has rolled the open transaction back by itself.
-    pub(super) async fn is_rolled_back(&self, session: &mut Session) -> Result<bool, SessionError> {
-        Ok(session.value(READ).await?.is_none())
     }
 
     /// Rolls the open transaction back. The answer is as `ROLLBACK` would get it.

@@ -67,6 +67,9 @@ pub struct Options {
     /// What keeps the transactions of the nodes' clients from committing.
     #[arg(long, value_name = "ISOLATION", default_value_t = Isolation::Server, value_enum)]
     isolation: Isolation,
+    /// How often the nodes run their clients' transactions again that have lost to others.
+    #[arg(long, value_name = "TIMES", default_value_t = 0)]
+    retry_transactions: u16,
     /// How much of the log the nodes keep for others that are away.
     #[arg(long, value_name = "MB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     log_retention_mb: u32,
@@ -382,7 +385,7 @@ impl Pair {
              [server]\naddress = {:?}\nuser = \"root\"\n\n\
              [http]\nlisten = {:?}\ntoken = \"sandbox\"\n\n\
              [cluster]\nname = \"sandbox\"\nmembers = {members:?}\naddress = {:?}\nlisten = {:?}\n\
-             directory = {log}\nbackdoor_commits = {:?}\nisolation = {:?}\nlog_retention_mb = {}\n",
+             directory = {log}\nbackdoor_commits = {:?}\nisolation = {:?}\nretry_transactions = {}\nlog_retention_mb = {}\n",
             local(self.clients()),
             local(self.port + 300),
             local(self.http()),
@@ -390,6 +393,7 @@ impl Pair {
             self.peers(),
             name(options.backdoor_commits),
             name(options.isolation),
+            options.retry_transactions,
             options.log_retention_mb,
         );
         if options.tls {

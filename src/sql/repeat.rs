@@ -26,6 +26,39 @@ pub fn may_repeat(text: &[u8], dialect: Dialect) -> bool {
     true
 }
 
+/// Whether a statement that reads leaves nothing behind in its session, so that it may be run once more.
+pub fn may_read_again(text: &[u8], dialect: Dialect) -> bool {
+    let mut lexer = Lexer::new(text, dialect).skip_while(|token| token.is_symbol(b'('));
+    let Some(mut before) = lexer.next() else {
+        return false;
+    };
+    if !["SELECT", "TABLE", "VALUES", "WITH", "DO"]
+        .iter()
+        .any(|word| before.is(word))
+    {
+        return false;
+    }
+    lexer.all(|token| {
+        let assigns = before.is_symbol(b':') && token.is_symbol(b'=');
+        before = token;
+        !assigns && !token.is("INTO")
+    })
+}
+
+/// Whether a statement may say how the next transaction is to begin, or those after it.
+pub fn sets_next_transaction(text: &[u8], dialect: Dialect) -> bool {
+    const SETTINGS: [&str; 5] = [
+        "transaction",
+        "transaction_isolation",
+        "transaction_read_only",
+        "tx_isolation",
+        "tx_read_only",
+    ];
+    let mut tokens = Lexer::new(text, dialect);
+    tokens.next().is_some_and(|verb| verb.is("SET"))
+        && tokens.any(|token| SETTINGS.iter().any(|setting| token.is_name(setting)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +80,39 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(may_repeat(text.as_bytes(), MYSQL), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_reads_and_leaves_nothing_behind() {
+        for (text, expected) in [
+            ("SELECT * FROM t FOR UPDATE", true),
+            ("(SELECT 1) UNION (SELECT @a)", true),
+            ("WITH c AS (SELECT 1) SELECT * FROM c", true),
+            ("TABLE t", true),
+            ("SELECT @a := @a + 1", false),
+            ("SELECT @a + 1 INTO @a", false),
+            ("DO SLEEP(1)", true),
+            ("HANDLER t READ NEXT", false),
+            ("", false),
+        ] {
+            let found = may_read_again(text.as_bytes(), MYSQL);
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_says_how_the_next_transaction_begins() {
+        for (text, expected) in [
+            ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", true),
+            ("SET @a = 1, @@transaction_isolation = 'SERIALIZABLE'", true),
+            ("SET SESSION tx_read_only = 1", true),
+            ("SET NAMES utf8mb4", false),
+            ("SHOW VARIABLES LIKE 'transaction_isolation'", false),
+            ("SHOW TRANSACTION", false),
+        ] {
+            let found = sets_next_transaction(text.as_bytes(), MYSQL);
+            assert_eq!(found, expected, "{text}");
         }
     }
 }

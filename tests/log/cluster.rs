@@ -67,6 +67,7 @@ impl Cluster {
     pub(crate) fn settings(&self, node: usize) -> config::Cluster {
         config::Cluster {
             isolation: config::Isolation::Server,
+            retry_transactions: 0,
             backdoor_commits: config::BackdoorPolicy::Fatal,
             auto_increment_by_node: true,
             name: "test".to_owned(),
