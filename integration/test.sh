@@ -34,7 +34,7 @@ check() {
 declare -A NAME=() SINCE=()
 # begin NAME COMMAND…: runs a command beside the others.
 begin() {
-  timeout 900 "${@:2}" >"$SCRATCH/$1.log" 2>&1 &
+  timeout 1500 "${@:2}" >"$SCRATCH/$1.log" 2>&1 &
   NAME[$!]=$1 SINCE[$!]=$SECONDS
   PIDS+=($!)
 }
@@ -56,8 +56,8 @@ check cargo test --locked
 end_one
 check cargo build --locked --bins --examples
 # Those that take longest come first.
-for name in definition nemesis suites crash retention slow priority commit behind fidelity traps page bursts strangers capture minority monitors \
-  sequences statements locks isolation sync_wait retry tls connections sandbox log rolling relay check balancer drivers service package; do
+for name in suites statements definition retention priority crash drivers nemesis retry fidelity sequences isolation sync_wait locks behind \
+  package traps commit minority slow page service monitors strangers sandbox connections bursts log rolling capture tls relay check balancer; do
   [ ${#NAME[@]} -lt "${LANES:-3}" ] || end_one
   begin $name bash integration/$name/run.sh
 done

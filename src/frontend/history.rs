@@ -27,6 +27,17 @@ use crate::{
 const MOST_BYTES: usize = 1 << 20;
 const MOST_STATEMENTS: usize = 1000;
 
+/// What matters to whether a session's transactions are run again.
+#[derive(Debug, Default)]
+pub(super) struct Repetition {
+    /// The transaction that was lost last, if it may be.
+    pub(super) lost: Option<History>,
+    /// The next transaction is not to begin as others do.
+    next_differs: bool,
+    /// The session may have temporary tables, which keep what is rolled back if their engine has no transactions.
+    has_temporary: bool,
+}
+
 /// What a transaction has done so far.
 #[derive(Debug)]
 pub(super) struct History {
@@ -73,8 +84,10 @@ impl Transactions {
         access: Option<Access>,
         snapshot: bool,
     ) -> Option<History> {
-        self.lost = None;
-        let differs = mem::take(&mut self.next_differs) || !self.early.is_empty();
+        self.repetition.lost = None;
+        let differs = mem::take(&mut self.repetition.next_differs)
+            || self.repetition.has_temporary
+            || !self.early.is_empty();
         let attempts = self.shared.cluster.retry_transactions;
         (attempts > 0 && !differs).then(|| History {
             left: attempts,
@@ -92,7 +105,7 @@ impl Transactions {
     pub(super) async fn lose(&mut self, session: &mut Session) -> Result<(), SessionError> {
         let history = self.take_history();
         self.roll_back(session).await?;
-        self.lost = history;
+        self.repetition.lost = history;
         Ok(())
     }
 }
@@ -121,7 +134,7 @@ impl Replicated {
         self.keeps_history() || may_begin && self.transactions.shared.cluster.retry_transactions > 0
     }
 
-    /// Sees what a statement means for the history of the open transaction, or of the next.
+    /// Sees what a statement means for the history of the open transaction, or of later ones.
     pub(super) fn meet(&mut self, class: Class, source: Source<'_>) {
         let is_noted = matches!(
             class,
@@ -136,14 +149,17 @@ impl Replicated {
         if !is_noted && !ends {
             self.forget_history();
         }
-        let sets_next = match (class, source) {
-            (Class::Session | Class::Autocommit, Source::Text(text)) => {
-                sql::sets_next_transaction(text, self.dialect)
-            }
-            (Class::Session | Class::Autocommit, _) => true,
-            _ => false,
+        let (sets_next, makes_temporary) = match (class, source) {
+            (Class::Session | Class::Autocommit, Source::Text(text)) => (
+                sql::sets_next_transaction(text, self.dialect),
+                sql::makes_temporary(text, self.dialect),
+            ),
+            (Class::Session | Class::Autocommit, _) => (true, true),
+            (Class::Program, _) => (false, true),
+            _ => (false, false),
         };
-        self.transactions.next_differs |= sets_next;
+        self.transactions.repetition.next_differs |= sets_next;
+        self.transactions.repetition.has_temporary |= makes_temporary;
     }
 
     /// The open transaction is not run again.
@@ -204,7 +220,7 @@ impl Replicated {
     /// Runs the transaction again that has just been lost, if that may be done; tells whether it is open as it was, and its client
     /// cannot tell.
     pub(super) async fn run_again(&mut self, session: &mut Session) -> Result<bool, SessionError> {
-        let Some(mut history) = self.transactions.lost.take() else {
+        let Some(mut history) = self.transactions.repetition.lost.take() else {
             return Ok(false);
         };
         let client = mem::replace(&mut session.client, Channel::new(Side::Client, empty()));

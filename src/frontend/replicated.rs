@@ -11,7 +11,7 @@ use super::{
     calls::Incomplete,
     dynamic::Texts,
     galera,
-    history::leaves_nothing,
+    history::{Repetition, leaves_nothing},
     known::{Known, Prepared},
     locks::Held,
     session::{Session, SessionError},
@@ -163,6 +163,7 @@ impl Replicated {
                 }
                 self.has_lost = false;
                 self.transactions.early.clear();
+                self.transactions.repetition = Repetition::default();
                 self.prepared.clear();
                 self.texts.forget();
                 self.settings = self.transactions.shared.settings();
@@ -351,7 +352,7 @@ impl Replicated {
             return Ok(Some(answer));
         }
         // What was lost before this, its client knows.
-        self.transactions.lost = None;
+        self.transactions.repetition.lost = None;
         if let Some(refusal) = self.transactions.without_majority(class) {
             return Ok(Some(refusal));
         }

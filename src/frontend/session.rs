@@ -277,6 +277,8 @@ impl Session {
             is_first = false;
             self.pass_answer().await?;
             if next == Next::File {
+                // What the client says is not in it.
+                self.digest = None;
                 self.upload().await?;
             }
         }
@@ -286,6 +288,7 @@ impl Session {
     async fn pass_answer(&mut self) -> Result<(), SessionError> {
         if let Some(digest) = &mut self.digest {
             if let Some(Packet { sequence, payload }) = self.server.take(MOST_DIGESTED).await? {
+                digest.update(&payload.len().to_le_bytes());
                 digest.update(&payload);
                 self.client.put_packet(sequence, &payload);
                 return Ok(());

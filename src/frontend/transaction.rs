@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{
     answer::Answer,
     ending::commit_reads,
-    history::History,
+    history::{History, Repetition},
     rollback::{abandon, give_up, irreplicable, refusal, undecided, unless_killed},
     session::{Session, SessionError},
     shared::Shared,
@@ -42,10 +42,7 @@ pub(super) struct Transactions {
     pub(super) early: Vec<Vec<u8>>,
     /// The place of the last transaction or definition that the session has committed.
     pub(super) written: Option<Seqno>,
-    /// The transaction that was lost last, if it may be run again.
-    pub(super) lost: Option<History>,
-    /// The next transaction is not to begin as others do.
-    pub(super) next_differs: bool,
+    pub(super) repetition: Repetition,
     /// The session cannot end the last transaction: only the node can decide it, or only the session's end
     /// rids the server of it.
     must_end: bool,
@@ -72,8 +69,7 @@ impl Transactions {
             open: None,
             early: Vec::new(),
             written: None,
-            lost: None,
-            next_differs: false,
+            repetition: Repetition::default(),
             must_end: false,
         }
     }
@@ -243,7 +239,7 @@ impl Transactions {
         }
         if answer.is_deadlock() {
             self.seat.lost();
-            self.lost = self.take_history();
+            self.repetition.lost = self.take_history();
         }
         Ok(answer)
     }
@@ -282,7 +278,7 @@ impl Transactions {
         self.seat.ended();
         let answer = answer?;
         if answer.is_deadlock() && !self.must_end {
-            self.lost = history;
+            self.repetition.lost = history;
         }
         self.count(wrote, &answer);
         Ok(answer)

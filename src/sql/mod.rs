@@ -32,6 +32,6 @@ pub use effect::Effect;
 pub use lexer::{Dialect, names_one_of, statements};
 pub use literal::hex;
 pub use put::{Instead, put_values};
-pub use repeat::{may_read_again, may_repeat, sets_next_transaction};
+pub use repeat::{makes_temporary, may_read_again, may_repeat, sets_next_transaction};
 pub use savepoint::Savepoint;
 pub use unsupported::Unsupported;

@@ -45,6 +45,12 @@ pub fn may_read_again(text: &[u8], dialect: Dialect) -> bool {
     })
 }
 
+/// Whether a statement makes a temporary table.
+pub fn makes_temporary(text: &[u8], dialect: Dialect) -> bool {
+    let mut tokens = Lexer::new(text, dialect);
+    tokens.next().is_some_and(|verb| verb.is("CREATE")) && tokens.any(|token| token.is("TEMPORARY"))
+}
+
 /// Whether a statement may say how the next transaction is to begin, or those after it.
 pub fn sets_next_transaction(text: &[u8], dialect: Dialect) -> bool {
     const SETTINGS: [&str; 5] = [
