@@ -191,7 +191,7 @@ class Writer:
         return self.of("SELEC 1", "SELECT * FROM nowhere", *self.on_mariadb("INSERT INTO a (nothing) VALUES (1)", "INSERT INTO a VALUES (1, 2)"), "UPDATE nowhere SET a = 1", "", "/* nothing */", "SELECT (SELECT id FROM a)",
                        "COMMIT NOW", "ROLLBACK TO nowhere", "RELEASE SAVEPOINT nowhere", "USE nowhere", "SELECT 1 FROM a a, a a", ";")
 
-    def after(self, text):
+    def after(self, text=""):
         # MySQL's FOUND_ROWS() tells of statements that find nothing too, and a node reads what is in a variable that has a text.
         is_kept = self.is_mariadb and "@text" not in text
         return self.of(*(question for question in AFTER if is_kept or "FOUND_ROWS" not in question))
@@ -226,6 +226,8 @@ class Writer:
             parts += self.asked() if self.random.random() < 0.3 else [self.one(self.several, self.wrong)]
         # The error that tells of bad syntax quotes what follows, which a node sends by itself.
         parts += [self.wrong()] * (self.random.random() < 0.1)
+        if any("@text" in part for part in parts):
+            parts = [part for part in parts if "FOUND_ROWS" not in part]
         return "; ".join(part for part in parts if part.strip("; ")) + self.of("", ";", " ; ")
 
     def step(self):
