@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Promise: with isolation = "snapshot" the first committer wins over whole transactions, and no update is lost.
+# Promise: with isolation = "snapshot" the first committer wins over whole transactions, and no update is lost. With "server" it is the server's, at the level that a
+# client has chosen; what ends a transaction there ends it here.
 . "$(dirname "$0")/../lib.sh"
 build
 install mariadb-server mariadb-client python3-pymysql
@@ -11,6 +12,9 @@ promise() {
     for part in set_up schedules counters; do drive $port $part $isolation; done
     stop_sandbox
   done
+  start_beside "$1" --server "${3:-mariadbd} --innodb-rollback-on-timeout=ON --log-bin-trust-function-creators=1"
+  PYTHONPATH=$ROOT/integration PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$ROOT/integration/isolation/beside.py" $port $ALONE
+  stop_beside
 }
 on_both_servers
 say "isolation: passed"
