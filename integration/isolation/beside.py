@@ -100,14 +100,14 @@ def levels():
         expect(f"{statements}, then twice {begin}", outcomes[1], outcomes[0])
         found.update(outcome for outcome in outcomes[0][1:] if isinstance(outcome, str))
     expect("the levels that were seen", found, set(LEVELS))
-    for statement, level in [("SET GLOBAL TRANSACTION ISOLATION LEVEL READ COMMITTED", "READ COMMITTED"),
-                             ("SET GLOBAL TRANSACTION ISOLATION LEVEL REPEATABLE READ", "REPEATABLE READ")]:
+    for level, other in [("READ COMMITTED", "REPEATABLE READ"), ("REPEATABLE READ", "READ COMMITTED")]:
+        statement = f"SET GLOBAL TRANSACTION ISOLATION LEVEL {level}"
         for port in (ALONE, PORT + 1):
             with at(port, autocommit=True) as administrator, at(port, autocommit=True) as before:
                 run(administrator, statement)
                 with at(port, autocommit=True) as first:
                     expect(f"after {statement}", level_of(first, administrator, ["BEGIN"]), level)
-                run(before, "DO 1")
+                expect(f"in a session from before {statement}", level_of(before, administrator, ["BEGIN"]), other)
     print(f"{count} routes to an isolation level lead there, for the next transaction and the one after it")
 
 

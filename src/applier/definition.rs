@@ -11,7 +11,7 @@ use crate::{
     backend::{ConnectionError, Note, NoteError, position},
     binlog::{Event, Kind, Query, preparation},
     id::Seqno,
-    sql::{self, Dialect},
+    sql,
     write_set::Definition,
 };
 
@@ -173,7 +173,7 @@ impl Session {
             let set = self.connection.query(&set).await;
             set.map_err(Failure::of_statement)?;
         }
-        let dialect = Dialect::of(self.connection.version().as_bytes());
+        let dialect = self.connection.dialect();
         if sql::names_directory(query.text, dialect) {
             let ignored = self.connection.query(NO_DIRECTORIES).await;
             ignored.map_err(Failure::of_statement)?;

@@ -23,7 +23,6 @@ use crate::{
     binlog::{self, CaptureError, Event, Group, Groups, Kind, Place, Refusal, TableMap, Xid},
     config::{AutoIncrement, BackdoorPolicy, Cluster, Server},
     id::{NodeId, TransactionId},
-    sql::Dialect,
     write_set::Definition,
 };
 
@@ -328,7 +327,7 @@ async fn follow(captures: &Captures) -> Result<Infallible, CaptureFailure> {
     prepare(&mut connection, captures.auto_increment).await?;
     captures.set_defined(captures.defined().read(&mut connection).await?);
     roll_back_forsaken(&mut connection).await?;
-    let dialect = Dialect::of(connection.version().as_bytes());
+    let dialect = connection.dialect();
     for commit in backdoor::recorded(&mut connection).await? {
         captures.report(&commit)?;
     }

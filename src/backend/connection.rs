@@ -26,6 +26,7 @@ use crate::{
         error, handshake, lenenc,
         packet::{self, END, ERR, Header, OK},
     },
+    sql::Dialect,
 };
 
 const NULL: u8 = 0xfb;
@@ -137,6 +138,11 @@ impl Connection {
 
     pub fn family(&self) -> Family {
         Family::of(&self.version)
+    }
+
+    /// How it reads statements.
+    pub fn dialect(&self) -> Dialect {
+        Dialect::of(self.version.as_bytes())
     }
 
     /// What the server calls itself, such as `10.11.6-MariaDB-log`.

@@ -49,7 +49,7 @@ impl Defined {
     pub(super) async fn read(&self, connection: &mut Connection) -> Result<Self, ConnectionError> {
         let views = connection.query(VIEWS).await?;
         let routines = connection.query(ROUTINES).await?;
-        let functions = Functions::of(&routines, &views, dialect_of(connection));
+        let functions = Functions::of(&routines, &views, connection.dialect());
         let programs = Programs {
             views,
             routines,
@@ -67,7 +67,7 @@ impl Defined {
         definition: &Definition,
         connection: &mut Connection,
     ) -> Result<Option<Self>, ConnectionError> {
-        Ok(match reach(definition, dialect_of(connection)) {
+        Ok(match reach(definition, connection.dialect()) {
             Reach::Accounts => None,
             Reach::Tables => Some(self.with(connection, self.programs.clone()).await?),
             Reach::Everything => Some(self.read(connection).await?),
@@ -79,7 +79,7 @@ impl Defined {
         connection: &mut Connection,
         programs: Arc<Programs>,
     ) -> Result<Self, ConnectionError> {
-        let dialect = dialect_of(connection);
+        let dialect = connection.dialect();
         let Programs {
             views, routines, ..
         } = &*programs;
@@ -89,10 +89,6 @@ impl Defined {
             programs,
         })
     }
-}
-
-fn dialect_of(connection: &Connection) -> Dialect {
-    Dialect::of(connection.version().as_bytes())
 }
 
 /// What the statements of a definition may have changed.

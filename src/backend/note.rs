@@ -154,7 +154,7 @@ impl Note {
     /// The server cannot be reached, or its binlog not be read.
     pub async fn effect(&self, run: &ServerRun) -> Result<Effect, NoteError> {
         let mut own = run.open().await?;
-        let dialect = Dialect::of(own.version().as_bytes());
+        let dialect = own.dialect();
         let end = end_of_binlog(&mut own).await?;
         let mut groups = Groups::from(self.place.clone());
         let mut dump = Dump::start(own, &self.place, rand::random(), AtTheEnd::Stop).await?;

@@ -122,6 +122,15 @@ impl Replicated {
         }
     }
 
+    fn runs_again(&self) -> bool {
+        self.transactions.shared.cluster.retry_transactions > 0
+    }
+
+    /// Whether a statement with this text may run again, if that is ever asked.
+    pub(super) fn may_repeat(&self, class: Class, text: &[u8]) -> bool {
+        (class == Class::Write || self.runs_again()) && leaves_nothing(class, text, self.dialect)
+    }
+
     /// Whether what the client does now may have to be done again.
     pub(super) fn keeps_history(&self) -> bool {
         let open = self.transactions.open.as_ref();
@@ -131,11 +140,14 @@ impl Replicated {
     /// Whether it may be, before a transaction is open that the client's next statement may begin.
     pub(super) fn may_keep_history(&self, session: &Session) -> bool {
         let may_begin = !self.transactions.is_open() && !session.has(Status::AUTOCOMMIT);
-        self.keeps_history() || may_begin && self.transactions.shared.cluster.retry_transactions > 0
+        self.keeps_history() || may_begin && self.runs_again()
     }
 
     /// Sees what a statement means for the history of the open transaction, or of later ones.
     pub(super) fn meet(&mut self, class: Class, source: Source<'_>) {
+        if !self.runs_again() {
+            return;
+        }
         let is_noted = matches!(
             class,
             Class::Read | Class::Write | Class::Expressions { .. }
@@ -299,7 +311,7 @@ fn finish(mut digest: Xxh3, answer: &Answer) -> u64 {
 }
 
 /// Whether a statement leaves nothing behind when its transaction is rolled back, so that it may run again.
-pub(super) fn leaves_nothing(class: Class, text: &[u8], dialect: Dialect) -> bool {
+fn leaves_nothing(class: Class, text: &[u8], dialect: Dialect) -> bool {
     match class {
         Class::Write => sql::may_repeat(text, dialect),
         Class::Read | Class::Expressions { .. } => sql::may_read_again(text, dialect),

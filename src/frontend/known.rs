@@ -119,8 +119,10 @@ impl Replicated {
         if let Some(refusal) = self.unreplicable(session, known.class, &text).await? {
             return Ok(Err(refusal));
         }
+        let may_repeat = self.may_repeat(known.class, &text);
         if let Some(prepared) = self.prepared_as(id) {
             prepared.known = known;
+            prepared.may_repeat = may_repeat;
         }
         Ok(Ok(known))
     }

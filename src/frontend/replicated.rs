@@ -11,7 +11,7 @@ use super::{
     calls::Incomplete,
     dynamic::Texts,
     galera,
-    history::{Repetition, leaves_nothing},
+    history::Repetition,
     known::{Known, Prepared},
     locks::Held,
     session::{Session, SessionError},
@@ -244,7 +244,7 @@ impl Replicated {
             let may_call = incomplete.is_some();
             let prepared = Prepared {
                 known: Known { may_call, ..known },
-                may_repeat: leaves_nothing(known.class, &text, self.dialect),
+                may_repeat: self.may_repeat(known.class, &text),
                 text,
                 has_long_data: false,
                 incomplete,

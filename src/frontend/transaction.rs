@@ -184,14 +184,13 @@ impl Transactions {
             }
         }
         let id = self.shared.next_id();
-        let asked = access;
-        let access = access.map(|access| match access {
+        let set = access.map(|access| match access {
             Access::ReadOnly => READ_ONLY,
             Access::ReadWrite => "SET TRANSACTION READ WRITE",
         });
         let start = format!("XA START '{id}'");
-        let answer = if let Some(access) = access {
-            let [_, answer] = session.run_own([access.to_owned(), start]).await?;
+        let answer = if let Some(set) = set {
+            let [_, answer] = session.run_own([set.to_owned(), start]).await?;
             answer
         } else {
             let [answer] = session.run_own([start]).await?;
@@ -204,7 +203,7 @@ impl Transactions {
             id,
             wrote: false,
             snapshot: None,
-            history: self.new_history(asked, snapshot),
+            history: self.new_history(access, snapshot),
         });
         if let Some(error) = self.set_early(session).await? {
             self.roll_back(session).await?;

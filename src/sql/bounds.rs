@@ -27,9 +27,25 @@ pub struct Completion {
 
 /// Whether a statement may set what `COMMIT` and `ROLLBACK` do when they do not say it.
 pub fn sets_completion(statement: &[u8], dialect: Dialect) -> bool {
+    sets_one_of(statement, dialect, &["completion_type"])
+}
+
+/// Whether a statement may say how the next transaction is to begin, or those after it.
+pub fn sets_next_transaction(statement: &[u8], dialect: Dialect) -> bool {
+    const SETTINGS: [&str; 5] = [
+        "transaction",
+        "transaction_isolation",
+        "transaction_read_only",
+        "tx_isolation",
+        "tx_read_only",
+    ];
+    sets_one_of(statement, dialect, &SETTINGS)
+}
+
+fn sets_one_of(statement: &[u8], dialect: Dialect, settings: &[&str]) -> bool {
     let mut lexer = Lexer::new(statement, dialect);
     let is_set = lexer.next().is_some_and(|token| token.is("SET"));
-    is_set && lexer.any(|token| token.is_name("completion_type"))
+    is_set && lexer.any(|token| settings.iter().any(|setting| token.is_name(setting)))
 }
 
 /// What follows `BEGIN`: nothing, or a compound statement.
@@ -122,4 +138,25 @@ fn words(lexer: Lexer) -> Vec<Token> {
     let mut words: Vec<_> = lexer.collect();
     words.pop_if(|last| last.is_symbol(b';'));
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::lexer::tests::MYSQL;
+
+    #[test]
+    fn what_says_how_the_next_transaction_begins() {
+        for (text, expected) in [
+            ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", true),
+            ("SET @a = 1, @@transaction_isolation = 'SERIALIZABLE'", true),
+            ("SET SESSION tx_read_only = 1", true),
+            ("SET NAMES utf8mb4", false),
+            ("SHOW VARIABLES LIKE 'transaction_isolation'", false),
+            ("SHOW TRANSACTION", false),
+        ] {
+            let found = sets_next_transaction(text.as_bytes(), MYSQL);
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 }

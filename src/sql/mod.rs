@@ -21,7 +21,7 @@ mod spanned;
 mod unsupported;
 
 pub use alteration::orders_rows_of;
-pub use bounds::{Access, Completion, sets_completion};
+pub use bounds::{Access, Completion, sets_completion, sets_next_transaction};
 pub use calls::{Call, Function, calls, names_calls, parameters_in, prepares, with_parameters};
 pub use changed::{Named, changed, named};
 pub use class::Class;
@@ -32,6 +32,6 @@ pub use effect::Effect;
 pub use lexer::{Dialect, names_one_of, statements};
 pub use literal::hex;
 pub use put::{Instead, put_values};
-pub use repeat::{makes_temporary, may_read_again, may_repeat, sets_next_transaction};
+pub use repeat::{makes_temporary, may_read_again, may_repeat};
 pub use savepoint::Savepoint;
 pub use unsupported::Unsupported;

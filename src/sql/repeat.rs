@@ -51,20 +51,6 @@ pub fn makes_temporary(text: &[u8], dialect: Dialect) -> bool {
     tokens.next().is_some_and(|verb| verb.is("CREATE")) && tokens.any(|token| token.is("TEMPORARY"))
 }
 
-/// Whether a statement may say how the next transaction is to begin, or those after it.
-pub fn sets_next_transaction(text: &[u8], dialect: Dialect) -> bool {
-    const SETTINGS: [&str; 5] = [
-        "transaction",
-        "transaction_isolation",
-        "transaction_read_only",
-        "tx_isolation",
-        "tx_read_only",
-    ];
-    let mut tokens = Lexer::new(text, dialect);
-    tokens.next().is_some_and(|verb| verb.is("SET"))
-        && tokens.any(|token| SETTINGS.iter().any(|setting| token.is_name(setting)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,21 +89,6 @@ mod tests {
             ("", false),
         ] {
             let found = may_read_again(text.as_bytes(), MYSQL);
-            assert_eq!(found, expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_says_how_the_next_transaction_begins() {
-        for (text, expected) in [
-            ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", true),
-            ("SET @a = 1, @@transaction_isolation = 'SERIALIZABLE'", true),
-            ("SET SESSION tx_read_only = 1", true),
-            ("SET NAMES utf8mb4", false),
-            ("SHOW VARIABLES LIKE 'transaction_isolation'", false),
-            ("SHOW TRANSACTION", false),
-        ] {
-            let found = sets_next_transaction(text.as_bytes(), MYSQL);
             assert_eq!(found, expected, "{text}");
         }
     }
