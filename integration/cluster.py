@@ -16,6 +16,7 @@ PORT = int(sys.argv[1])
 NODES = (1, 2, 3)
 # Where each node and its server are.
 HOSTS = dict.fromkeys(NODES, "127.0.0.1")
+NO_SUCH_TABLE = 1146
 # What is each server's and each node's own.
 OWN_SCHEMAS = "('mysql', 'sys', 'performance_schema', 'information_schema', 'trireme', 'trireme_private')"
 
@@ -124,7 +125,7 @@ def tables_of(connection):
 
 
 def checksums(number):
-    """What each table of a server comes to. CHECKSUM TABLE is none of MariaDB's for rows with virtual columns that are NULL: it depends on
+    """What each table of a server comes to; None for those that go meanwhile. CHECKSUM TABLE is none of MariaDB's for rows with virtual columns that are NULL: it depends on
     what was read before."""
     with server(number) as connection:
         names = [f"`{schema}`.`{table}`" for schema, table in tables_of(connection)]
@@ -134,7 +135,12 @@ def checksums(number):
             f"SELECT DISTINCT table_schema, table_name FROM information_schema.columns WHERE extra LIKE 'VIRTUAL%' AND table_schema NOT IN {OWN_SCHEMAS}",
         )
         for schema, table in virtual:
-            sums[f"{schema}.{table}"] = sorted(run(connection, f"SELECT * FROM `{schema}`.`{table}`"), key=repr)
+            try:
+                sums[f"{schema}.{table}"] = sorted(run(connection, f"SELECT * FROM `{schema}`.`{table}`"), key=repr)
+            except pymysql.ProgrammingError as error:
+                if error.args[0] != NO_SUCH_TABLE:
+                    raise
+                sums[f"{schema}.{table}"] = None
         return sums
 
 

@@ -13,10 +13,11 @@ import threading
 import time
 
 import wire
-from cluster import PORT, at_once, define, error_of, expect, kill, node, pid_of, run, server, start_again
+from cluster import PORT, at_once, define, error_of, expect, expect_equal, kill, node, pid_of, run, server, start_again
 
 PART = sys.argv[2]
 RESET_CONNECTION = 0x1F
+LOCK_WAIT_TIMEOUT = 1205
 SECONDS = 4
 # In the definition of a column of numbers.
 WIDTH = re.compile(rb"(\x0c\x3f\0)....([\x03\x08])", re.DOTALL)
@@ -251,6 +252,117 @@ def crowd():
     print(f"nine clients had a lock {sum(had)} times in {SECONDS} s, by their nodes {had[1:]}")
 
 
+def locked(connection, statement):
+    """The number of the error that a statement ends with, and how long it takes."""
+    began = time.monotonic()
+    error = error_of(connection, statement)
+    return error, time.monotonic() - began
+
+
+def tables():
+    """Who has locked a table for writing keeps out who would lock it, on all nodes, until he lets it go in one of many ways."""
+    define("CREATE DATABASE IF NOT EXISTS locks", "USE locks", "CREATE TABLE tables_a (id INT PRIMARY KEY, n INT)", "CREATE TABLE tables_b LIKE tables_a", "INSERT INTO tables_a VALUES (1, 0)")
+    one, two, three_ = three(database="locks")
+    near = node(1, autocommit=True, database="locks")
+    run(two, "SET lock_wait_timeout = 1")
+    run(near, "SET lock_wait_timeout = 1")
+    taking = "LOCK TABLES tables_b WRITE, tables_a AS a READ"
+    run(one, taking, "INSERT INTO tables_b VALUES (1, 1)")
+    for other in (two, near):
+        for statement in ("LOCK TABLES tables_a WRITE", "LOCK TABLES locks.tables_b READ", taking):
+            error, seconds = locked(other, statement)
+            expect(statement, (error, 1 <= seconds < 4), (LOCK_WAIT_TIMEOUT, True))
+    # Others may read, and write where it does not conflict; what one has committed under the lock, they have.
+    expect("without a lock", run(near, "SELECT n FROM tables_b"), ((1,),))
+    run(two, "INSERT INTO tables_a VALUES (2, 2)")
+    # It goes with these, and not with those.
+    run(one, "COMMIT", "ROLLBACK", "INSERT INTO tables_b VALUES (2, 2)", "CREATE TABLE tables_c (id INT PRIMARY KEY)", "SET autocommit = 1")
+    expect("still", locked(near, taking)[0], LOCK_WAIT_TIMEOUT)
+    for ending in ("UNLOCK TABLES", "LOCK TABLES tables_c WRITE", "BEGIN", "START TRANSACTION READ ONLY"):
+        run(one, taking, ending)
+        expect(ending, locked(near, taking)[0], None)
+        run(near, "UNLOCK TABLES")
+        run(one, "COMMIT", taking)
+        run(one, "UNLOCK TABLES")
+    run(one, taking)
+    one._execute_command(RESET_CONNECTION, b"")
+    one._read_ok_packet()
+    run(three_, taking)
+    three_.close()
+    run(one, taking)
+    run(server(1), f"KILL {ask(one, 'CONNECTION_ID()')[0]}")
+    run(near, taking)
+    near.close()
+    # What is open is committed before, and by the end of the lock; with autocommit off as well.
+    late = node(3, autocommit=False, database="locks")
+    run(late, "INSERT INTO tables_a VALUES (3, 3)", taking, "ROLLBACK", "INSERT INTO tables_b VALUES (3, 3)", "ROLLBACK", "INSERT INTO tables_b VALUES (4, 4)", "UNLOCK TABLES", "ROLLBACK")
+    expect("committed", run(late, "SELECT id FROM tables_a WHERE id = 3 UNION ALL SELECT id FROM tables_b WHERE id > 2"), ((3,), (4,)))
+    # The server says what is wrong, and nothing is locked then.
+    for statement, number in (("LOCK TABLES tables_a WRITE, nothing WRITE", 1146), ("LOCK TABLES nowhere.t READ", 1146 if is_mariadb(two) else 1049),
+                              ("LOCK TABLES tables_a", 1235)):
+        expect(statement, locked(two, statement)[0], number)
+    expect("nothing is locked", locked(two, taking)[0], None)
+    expect("no database", locked(node(1), "LOCK TABLES t WRITE")[0], 1046)
+    expect_equal()
+
+
+def is_mariadb(connection):
+    return "MariaDB" in ask(connection, "VERSION()")[0]
+
+
+def read_tables():
+    """Who has locked tables for reading reads what was in them then, while others go on; and waits until nobody writes under a lock."""
+    define("CREATE DATABASE IF NOT EXISTS locks", "USE locks", "CREATE TABLE read_a (id INT PRIMARY KEY, n INT)", "CREATE TABLE read_b LIKE read_a", "INSERT INTO read_a VALUES (1, 0)", "INSERT INTO read_b VALUES (1, 0)")
+    one, two, three_ = three(database="locks")
+    # Levels at which a snapshot would not be one.
+    for level in ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
+        run(one, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}", "UPDATE read_a SET n = 0", "UPDATE read_b SET n = 0", "LOCK TABLES read_a READ LOCAL, read_b READ")
+        for other in (two, three_):
+            run(other, "SET wsrep_sync_wait = 7", "BEGIN", "UPDATE read_a SET n = n + 1", "UPDATE read_b SET n = n + 1", "COMMIT")
+        expect("others go on", ask(two, "(SELECT n FROM read_a)", "(SELECT n FROM read_b)"), (2, 2))
+        expect(level, ask(one, "(SELECT n FROM read_a)", "(SELECT n FROM read_b)"), (0, 0))
+        run(one, "COMMIT", "ROLLBACK")
+        expect(level, ask(one, "(SELECT n FROM read_a)", "(SELECT n FROM read_b)"), (0, 0))
+        for refused in ("UPDATE read_a SET n = 7", "CREATE TABLE read_c (id INT PRIMARY KEY)", "FLUSH TABLES"):
+            assert error_of(one, refused), refused
+        expect(level, ask(one, "(SELECT n FROM read_a)", "(SELECT n FROM read_b)"), (0, 0))
+        run(one, "UNLOCK TABLES", "SET wsrep_sync_wait = 1")
+        expect("unlocked", ask(one, "(SELECT n FROM read_a)", "(SELECT n FROM read_b)"), (2, 2))
+    run(two, "LOCK TABLES read_a WRITE")
+    run(one, "SET lock_wait_timeout = 1")
+    expect("somebody writes", locked(one, "LOCK TABLES read_b READ, read_a READ")[0], LOCK_WAIT_TIMEOUT)
+    run(one, "SET lock_wait_timeout = 60")
+    waits = threading.Thread(target=run, args=(one, "LOCK TABLES read_b READ, read_a READ"))
+    waits.start()
+    run(two, "UPDATE read_a SET n = 5", "UPDATE read_a SET n = 6", "UNLOCK TABLES")
+    waits.join(SOON)
+    expect("written", run(one, "SELECT n FROM read_a"), ((6,),))
+    run(one, "BEGIN", "UPDATE read_b SET n = 8", "COMMIT")
+    expect("BEGIN has ended it", run(one, "SELECT n FROM read_b"), ((8,),))
+    expect_equal()
+
+
+def table_crowd():
+    """Clients on all nodes who read a number and then write one more, in two statements under a lock, lose none of them."""
+    define("CREATE DATABASE IF NOT EXISTS locks", "USE locks", "CREATE TABLE table_crowd (id INT PRIMARY KEY, n INT)", "INSERT INTO table_crowd VALUES (1, 0)")
+    ends = time.monotonic() + SECONDS
+    done = []
+
+    def client(number):
+        connection = node(number, autocommit=True, database="locks")
+        while time.monotonic() < ends:
+            run(connection, "LOCK TABLES table_crowd WRITE")
+            (n,) = ask(connection, "(SELECT n FROM table_crowd)")
+            run(connection, f"UPDATE table_crowd SET n = {n + 1}", "UNLOCK TABLES")
+            done.append(number)
+
+    at_once(SECONDS, *[lambda number=number: client(number) for number in (1, 2, 3) * 3])
+    expect("counted", ask(node(1), "(SELECT n FROM locks.table_crowd)"), (len(done),))
+    assert set(done) == {1, 2, 3}, done
+    print(f"table_crowd: {len(done)} times, of these on each node {[done.count(number) for number in (1, 2, 3)]}")
+    expect_equal()
+
+
 def lost_node():
     """The locks of a node that is lost are given up, and it takes new ones when it is back."""
     box, *sandbox = sys.argv[3:]
@@ -286,4 +398,4 @@ def paused_node():
     expect("who has it", ask(two, "IS_USED_LOCK('paused') = CONNECTION_ID()"), (1,))
 
 
-{part.__name__: part for part in (functions, exact, waiting, endings, prepared, refused, migration, crowd, lost_node, paused_node)}[PART]()
+{part.__name__: part for part in (functions, exact, waiting, endings, prepared, refused, migration, crowd, tables, read_tables, table_crowd, lost_node, paused_node)}[PART]()

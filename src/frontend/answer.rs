@@ -48,6 +48,14 @@ impl Answer {
         })
     }
 
+    /// The error of a statement that has waited for a lock for as long as it would, in the server's words.
+    pub(super) fn timed_out() -> Self {
+        Self::own(&ErrorPacket {
+            code: errno::LOCK_WAIT_TIMEOUT,
+            message: "Lock wait timeout exceeded; try restarting transaction".to_owned(),
+        })
+    }
+
     fn own(error: &ErrorPacket) -> Self {
         let packet = Packet {
             sequence: FIRST,

@@ -13,7 +13,7 @@ use super::{
     galera,
     history::Repetition,
     known::{Known, Prepared},
-    locks::Held,
+    locks::{Held, TableLocks},
     session::{Session, SessionError},
     settings::Settings,
     shared::Shared,
@@ -67,6 +67,7 @@ pub(super) struct Replicated {
     pub(super) is_released: bool,
     /// Those with names that the session has.
     pub(super) locks: Vec<Held>,
+    pub(super) table_locks: Option<TableLocks>,
 }
 
 impl Replicated {
@@ -86,6 +87,7 @@ impl Replicated {
             sets_completion: false,
             is_released: false,
             locks: Vec::new(),
+            table_locks: None,
         }
     }
 
@@ -162,6 +164,7 @@ impl Replicated {
                     self.transactions.roll_back(session).await?;
                 }
                 self.has_lost = false;
+                self.unlock_tables(session).await?;
                 self.transactions.early.clear();
                 self.transactions.repetition = Repetition::default();
                 self.prepared.clear();
@@ -282,7 +285,7 @@ impl Replicated {
         known: Known,
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
-        self.reads_only &= session.has(Status::IN_TRANSACTION);
+        self.notice_end(session);
         if let Source::Text(text) = source
             && let Some(aftermath) = &mut self.aftermath
             && let Some(asked) = Diagnostics::of(text, self.dialect)
@@ -370,6 +373,11 @@ impl Replicated {
                     return Ok(Some(answer));
                 }
             }
+        }
+        if self.table_locks.is_some()
+            && let Some(answer) = Box::pin(self.meet_table_locks(session, class)).await?
+        {
+            return Ok(Some(answer));
         }
         if self.settings.sync_wait.meets(kinds) && !self.in_transaction(session) {
             return self.transactions.level(session).await;
@@ -469,6 +477,7 @@ impl Replicated {
                 self.note(session, known, source, &answer);
                 Ok(answer)
             }
+            Class::LockTables => Box::pin(self.lock_tables(session, source)).await,
             Class::Definition => self.transactions.define(session, source).await,
             Class::Autocommit => self.set_autocommit(session, source).await,
             Class::Savepoint => self.savepoint(session, source).await,

@@ -144,6 +144,8 @@ pub(super) struct Session {
     pub(super) status: u16,
     /// Whether the client waits for the answer to another statement of its command.
     pub(super) more_follows: bool,
+    /// The status flags that the client does not see.
+    pub(super) hidden: u16,
     /// Of the packets that the client has got of an answer, while somebody wants to know.
     pub(super) digest: Option<Xxh3>,
 }
@@ -161,6 +163,7 @@ impl Session {
             connection_id: 0,
             status: Status::AUTOCOMMIT,
             more_follows: false,
+            hidden: 0,
             digest: None,
         }
     }
@@ -312,7 +315,7 @@ impl Session {
             .map_err(|error| SessionError::Response { error, sequence })?;
         if let Some(Status { flags, at }) = response.status() {
             self.status = flags;
-            let mut shown = flags & !hidden;
+            let mut shown = flags & !(hidden | self.hidden);
             if self.more_follows {
                 shown |= Status::MORE_RESULTS;
             }

@@ -17,7 +17,7 @@ use crate::{config::Isolation, protocol::capability::Capabilities, sql::Effect};
 const SNAPSHOT: &[u8] = b"CHECKSUM TABLE trireme.nothing";
 
 /// Leaves `ROW_COUNT()` as `BEGIN` does, and `FOUND_ROWS()` as it is.
-const NO_ROWS: &str = "SET lc_time_names = @@lc_time_names";
+pub(super) const NO_ROWS: &str = "SET lc_time_names = @@lc_time_names";
 
 impl Transactions {
     /// Begins the snapshot that the open transaction reads from, before its first read would; gives the error if there is one.

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Whatever `completion_type` is.
-const COMMIT: &str = "COMMIT AND NO CHAIN NO RELEASE";
+pub(super) const COMMIT: &str = "COMMIT AND NO CHAIN NO RELEASE";
 const ROLLBACK: &str = "ROLLBACK AND NO CHAIN NO RELEASE";
 
 /// Of the next transaction.
@@ -111,7 +111,11 @@ impl Transactions {
             ..
         } = &*self.shared;
         let needs_one = match class {
-            Class::Write | Class::Program | Class::Definition | Class::Administration => true,
+            Class::Write
+            | Class::Program
+            | Class::LockTables
+            | Class::Definition
+            | Class::Administration => true,
             Class::Read | Class::Expressions { calls: true } | Class::Begin { .. } => {
                 !cluster.reads_without_majority
             }

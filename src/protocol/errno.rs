@@ -55,6 +55,9 @@ pub const UNKNOWN_SYSTEM_VARIABLE: ErrorCode = ErrorCode::new(1193, b"HY000");
 /// `ER_LOCK_WAIT_TIMEOUT`.
 pub const LOCK_WAIT_TIMEOUT: ErrorCode = ErrorCode::new(1205, b"HY000");
 
+/// `ER_LOCK_OR_ACTIVE_TRANSACTION`.
+pub const LOCKED_TABLES: ErrorCode = ErrorCode::new(1192, b"HY000");
+
 /// `ER_NET_PACKET_TOO_LARGE`.
 pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode::new(1153, b"08S01");
 

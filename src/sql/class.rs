@@ -37,6 +37,9 @@ pub enum Class {
     Write,
     /// Runs statements that may change rows, each of which commits by itself if autocommit is on.
     Program,
+    /// `LOCK TABLES`: it commits what is open.
+    LockTables,
+    UnlockTables,
     /// Changes the schema, or accounts: it commits what is open and is a transaction of its own.
     Definition,
     /// Commits what is open and concerns this server alone.
@@ -45,9 +48,8 @@ pub enum Class {
 }
 
 /// What neither commits nor reads tables in a transaction.
-const SESSION: [&str; 14] = [
+const SESSION: [&str; 13] = [
     "SHOW",
-    "UNLOCK",
     "USE",
     "HELP",
     "DESCRIBE",
@@ -99,7 +101,7 @@ impl Class {
     pub fn commits_implicitly(self) -> bool {
         matches!(
             self,
-            Self::Begin { .. } | Self::Definition | Self::Administration
+            Self::Begin { .. } | Self::LockTables | Self::Definition | Self::Administration
         )
     }
 
@@ -170,7 +172,14 @@ impl Class {
             if instance {
                 Self::Session
             } else {
-                Self::Unsupported(Unsupported::LockTables)
+                Self::LockTables
+            }
+        } else if first.is("UNLOCK") {
+            let instance = then("INSTANCE");
+            if instance {
+                Self::Session
+            } else {
+                Self::UnlockTables
             }
         } else if is_one_of(&SESSION) {
             Self::Session
@@ -448,11 +457,9 @@ mod tests {
         ("OPTIMIZE TABLE t", Definition),
         ("ANALYZE LOCAL TABLE t", Administration),
         ("EXPLAIN DELETE FROM t", Session),
-        (
-            "LOCK TABLES t WRITE",
-            Unsupported(super::Unsupported::LockTables),
-        ),
-        ("UNLOCK TABLES", Session),
+        ("LOCK TABLES t WRITE", LockTables),
+        ("UNLOCK TABLES", UnlockTables),
+        ("UNLOCK INSTANCE", Session),
         ("SHOW TABLES", Session),
         ("SHOW WARNINGS LIMIT 1", Session),
         ("XA START 'a'", Unsupported(super::Unsupported::Xa)),

@@ -18,6 +18,7 @@ mod put;
 mod repeat;
 mod savepoint;
 mod spanned;
+mod table_locks;
 mod unsupported;
 
 pub use alteration::orders_rows_of;
@@ -34,4 +35,5 @@ pub use literal::hex;
 pub use put::{Instead, put_values};
 pub use repeat::{makes_temporary, may_read_again, may_repeat};
 pub use savepoint::Savepoint;
+pub use table_locks::{TableLock, TableLocks};
 pub use unsupported::Unsupported;

@@ -11,8 +11,7 @@ pub enum Unsupported {
     #[error("XA transactions of clients are not replicated; use BEGIN and COMMIT")]
     Xa,
     #[error(
-        "LOCK TABLES locks nothing on the other nodes; use transactions and SELECT … FOR UPDATE \
-        (mysqldump: --single-transaction, --skip-add-locks)"
+        "this is not LOCK TABLES as a node knows it; send it as text: LOCK TABLES name [AS alias] READ|WRITE, …"
     )]
     LockTables,
     #[error(

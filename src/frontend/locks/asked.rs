@@ -112,35 +112,66 @@ async fn ask(
         locks, replicator, ..
     } = shared;
     let patience = Duration::try_from_secs_f64(timeout).unwrap_or(FOREVER);
-    let now = Instant::now();
-    let deadline = now + patience.min(FOREVER);
-    // What the cluster needs itself is not part of the wait.
-    let end = deadline.max(now + GRACE);
-    // While somebody defines something it takes as long as that does.
-    let level = timeout_at(end, locks.level(replicator)).await;
-    if let Ok(Err(error)) = level {
-        return Err(unknown(&error));
-    }
+    let patience = Patience::of(patience);
+    patience.level(shared).await?;
     if function != Function::GetLock {
         let (node, _) = replicator.log.identity();
         let holder = locks.elsewhere(&name, node).await;
         let holder = holder.map_err(|error| unknown(&error))?;
         return Ok(holder.map_or(Asked::NotElsewhere, Asked::Elsewhere));
     }
-    let lock = NamedLock {
-        name,
-        holder: shared.next_id(),
-        connection,
-    };
-    match timeout_at(end, locks.acquire(lock, deadline)).await {
-        Ok(Ok(Some(held))) => Ok(Asked::Held(held)),
-        Ok(Ok(None)) | Err(_) => Ok(Asked::TimedOut),
-        Ok(Err(error)) => Err(unknown(&error)),
+    let taken = patience.acquire(shared, name, connection).await?;
+    Ok(taken.map_or(Asked::TimedOut, Asked::Held))
+}
+
+/// How long somebody waits for locks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) deadline: Instant,
+    /// What the cluster needs itself is not part of the wait.
+    end: Instant,
+}
+
+impl Patience {
+    pub(super) fn of(patience: Duration) -> Self {
+        let now = Instant::now();
+        let deadline = now + patience.min(FOREVER);
+        let end = deadline.max(now + GRACE);
+        Self { deadline, end }
+    }
+
+    /// Waits until the node knows which locks were taken before this call, or for as long as may be.
+    pub(super) async fn level(self, shared: &Shared) -> Result<(), Answer> {
+        // While somebody defines something it takes as long as that does.
+        let level = shared.locks.level(&shared.replicator);
+        match timeout_at(self.end, level).await {
+            Ok(Err(error)) => Err(unknown(&error)),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Takes a lock for a session, unless that takes too long.
+    pub(super) async fn acquire(
+        self,
+        shared: &Shared,
+        name: String,
+        connection: u32,
+    ) -> Result<Option<Held>, Answer> {
+        let lock = NamedLock {
+            name,
+            holder: shared.next_id(),
+            connection,
+        };
+        match timeout_at(self.end, shared.locks.acquire(lock, self.deadline)).await {
+            Ok(Ok(taken)) => Ok(taken),
+            Ok(Err(error)) => Err(unknown(&error)),
+            Err(_) => Ok(None),
+        }
     }
 }
 
 /// The answer where the node does not know who has a lock.
-fn unknown(error: &impl fmt::Display) -> Answer {
+pub(super) fn unknown(error: &impl fmt::Display) -> Answer {
     let reason = format!("the cluster's locks cannot be used: {error}");
     Answer::refusal(errno::UNKNOWN_COMMAND, reason)
 }

@@ -8,6 +8,7 @@
 
 mod asked;
 mod keeper;
+mod tables;
 
 use std::{
     collections::HashMap,
@@ -20,6 +21,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tracing::debug;
+
+pub(super) use tables::TableLocks;
 
 use crate::{
     backend::{ConnectionError, NamedLock, NamedLocks},
