@@ -293,6 +293,20 @@ def tables():
     run(server(1), f"KILL {ask(one, 'CONNECTION_ID()')[0]}")
     run(near, taking)
     near.close()
+    # Prepared, by SQL and by the protocol.
+    if is_mariadb(two):
+        run(two, f"PREPARE taking FROM '{taking}'", "EXECUTE taking")
+        other = node(1, database="locks")
+        run(other, "SET lock_wait_timeout = 1")
+        expect("EXECUTE", locked(other, taking)[0], LOCK_WAIT_TIMEOUT)
+        run(two, "UNLOCK TABLES", f"EXECUTE IMMEDIATE '{taking}'", "PREPARE letting FROM 'UNLOCK TABLES'", "EXECUTE letting")
+        raw = wire.Connection(PORT + 1, wire.COMMON)
+        raw.exchange(wire.query("USE locks"))
+        raw.exchange(wire.prepare(taking))
+        raw.exchange(wire.execute(wire.LAST))
+        expect("COM_STMT_EXECUTE", locked(other, taking)[0], LOCK_WAIT_TIMEOUT)
+        raw.last_words(wire.packet(b"\x01"))
+        run(other, taking, "UNLOCK TABLES")
     # What is open is committed before, and by the end of the lock; with autocommit off as well.
     late = node(3, autocommit=False, database="locks")
     run(late, "INSERT INTO tables_a VALUES (3, 3)", taking, "ROLLBACK", "INSERT INTO tables_b VALUES (3, 3)", "ROLLBACK", "INSERT INTO tables_b VALUES (4, 4)", "UNLOCK TABLES", "ROLLBACK")

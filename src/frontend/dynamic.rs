@@ -92,6 +92,9 @@ impl Replicated {
         if let Some(refusal) = self.unreplicable(session, inner.class, &text).await? {
             return Ok(refusal);
         }
+        if inner.class == Class::LockTables {
+            return self.statement(session, inner, Source::Text(&text)).await;
+        }
         let may_call = known.may_call;
         let known = match inner.class {
             // Its name is in the text, and this is not sent.

@@ -138,7 +138,7 @@ impl Replicated {
                     let is_whole = command == Command::STMT_EXECUTE && !has_long_data;
                     let is_retried = keeps_history || retries > 0 && known.class == Class::Write;
                     let is_needed = is_retried && prepared.may_repeat
-                        || known.class == Class::Autocommit
+                        || matches!(known.class, Class::Autocommit | Class::LockTables)
                         || prepared.incomplete.is_some();
                     if is_needed && is_whole {
                         kept = session.take_small_command(MOST_KEPT).await?;

@@ -4,7 +4,7 @@
 //! writing have a lock with a name each, which keeps out who locks them on any node; and who only reads them
 //! reads from a snapshot, in which nothing changes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 use xxhash_rust::xxh3::xxh3_128;
@@ -22,7 +22,7 @@ use crate::{
         session::{Session, SessionError},
         shared::Shared,
         snapshot::NO_ROWS,
-        statement::Source,
+        statement::{Source, id},
         transaction::COMMIT,
     },
     protocol::{errno, response::Status},
@@ -55,10 +55,16 @@ impl Replicated {
         source: Source<'_>,
     ) -> Result<Answer, SessionError> {
         session.discard(source).await?;
-        let wanted = match source {
-            Source::Text(text) => sql::TableLocks::of(text, self.dialect),
-            Source::Command(_) | Source::Packet => None,
+        let text: Option<Arc<[u8]>> = match source {
+            Source::Text(text) => Some(text.into()),
+            Source::Command(command) => {
+                id(command).and_then(|id| Some(self.prepared_as(id)?.text.clone()))
+            }
+            Source::Packet => None,
         };
+        let wanted = text
+            .as_deref()
+            .and_then(|text| sql::TableLocks::of(text, self.dialect));
         let Some(wanted) = wanted else {
             let reason = Unsupported::LockTables;
             return Ok(Answer::refusal(errno::NOT_SUPPORTED_YET, reason));
