@@ -252,6 +252,22 @@ def prepared():
     # One row: a head, NULLs, a number.
     for answer in results(f"SELECT {UPTO}(?, ?)", gtid, "5"):
         expect("a position as a parameter", b"\0\0\1" in answer, True)
+    # A node's own settings, and others beside them.
+    for text, *parameters in (("SET wsrep_sync_wait = 3",), ("SET @a = ?, SESSION wsrep_sync_wait = ?", "first", "3"), ("SET @@wsrep_sync_wait = ?, wsrep_retry_autocommit = 2", "3")):
+        connection.exchange(wire.query("SET wsrep_sync_wait = 0, @a = 'first'"))
+        answer = connection.exchange(wire.prepare(text))
+        expect(f"{text} is prepared", (answer[4], struct.unpack("<HH", answer[9:13])), (0, (0, len(parameters))))
+        number = struct.unpack("<I", answer[5:9])[0]
+        for _ in range(2):
+            connection.exchange(wire.execute(number, parameters))
+            answer = connection.exchange(wire.query("SELECT CONCAT(@a, ' is set, and it is ', @@wsrep_sync_wait)"))
+            expect(text, b"first is set, and it is 3" in answer, True)
+    with node(2, autocommit=True) as other:
+        if "MariaDB" in run(other, "SELECT VERSION()")[0][0]:
+            run(other, "PREPARE s FROM 'SET wsrep_sync_wait = 5'", "EXECUTE s")
+            expect("EXECUTE", run(other, "SELECT @@wsrep_sync_wait"), ((5,),))
+            run(other, "EXECUTE IMMEDIATE 'SET wsrep_sync_wait = 6'")
+            expect("EXECUTE IMMEDIATE", run(other, "SELECT @@wsrep_sync_wait"), ((6,),))
     first, second = results(f"SELECT {SEEN}, @@wsrep_cluster_name")
     expect("a position", gtid.split(":")[0].encode() in first, True)
     with node(2, autocommit=True) as other:

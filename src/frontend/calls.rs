@@ -6,7 +6,7 @@ use super::{
     answer::Answer,
     gtid::NOWHERE,
     known::Known,
-    replicated::Replicated,
+    replicated::{NOTHING, Replicated},
     session::{Session, SessionError, Speaker},
     statement::{self, Source},
 };
@@ -25,8 +25,7 @@ pub(super) const IN_PREPARED_TEXT: &str = "lock functions and WSREP_..._GTID can
 
 const TOO_LONG: &str = "a statement with lock functions, WSREP_..._GTID or a node's own variables can have no parameters that are sent in advance or take more than 1 MiB";
 
-const UNKNOWN_PARAMETERS: &str =
-    "the parameters of lock functions and WSREP_..._GTID must be strings and numbers";
+const UNKNOWN_PARAMETERS: &str = "the parameters of lock functions, WSREP_..._GTID and a node's own variables must be strings and numbers";
 
 const NOT_EVALUATED: &str = "the arguments of lock functions and WSREP_..._GTID have to be known before their statement runs, and the server cannot tell them";
 
@@ -60,7 +59,9 @@ impl Incomplete {
             Vec::new()
         };
         let question = known.question(text, dialect);
-        let question = question.filter(|question| !matches!(question, Question::Set(_)));
+        // One that also takes locks is left to the server.
+        let is_kept = |question: &_| calls.is_empty() || !matches!(question, Question::Set(_));
+        let question = question.filter(is_kept);
         if question.is_none() && calls.is_empty() {
             return None;
         }
@@ -97,7 +98,8 @@ impl Incomplete {
                 is_global,
                 condition,
             }) => node.select(*kind, *is_global, condition, dialect),
-            Some(_) => node.put_into(&text, dialect),
+            Some(Question::Set(_)) => [NOTHING, &b", ?".repeat(self.parameters)].concat(),
+            Some(Question::Read) => node.put_into(&text, dialect),
         }
     }
 }
@@ -191,6 +193,13 @@ impl Replicated {
         let answer = match values.await? {
             Ok(values) if values.is_empty() && incomplete.question.is_none() => {
                 self.run(session, known, Source::Command(command)).await?
+            }
+            Ok(_) if matches!(incomplete.question, Some(Question::Set(_))) => {
+                let (whole, parameters) = (0..text.len(), &execution.parameters);
+                match with_parameters(text, whole, parameters, self.dialect) {
+                    Some(text) => self.ask(session, known, Source::Text(&text)).await?,
+                    None => Answer::refusal(errno::NOT_SUPPORTED_YET, UNKNOWN_PARAMETERS),
+                }
             }
             Ok(values) => {
                 let node = self.transactions.shared.galera(self.settings);

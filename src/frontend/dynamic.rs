@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     protocol::errno,
-    sql::{self, Class, Dynamic, Text},
+    sql::{self, Class, Dynamic, Text, galera::Question},
 };
 
 /// Others are known as something that may do anything: they run, unless they commit or define something.
@@ -92,7 +92,9 @@ impl Replicated {
         if let Some(refusal) = self.unreplicable(session, inner.class, &text).await? {
             return Ok(refusal);
         }
-        if inner.class == Class::LockTables {
+        // These are the node's own to do.
+        let question = inner.question(&text, self.dialect);
+        if inner.class == Class::LockTables || matches!(question, Some(Question::Set(_))) {
             return self.statement(session, inner, Source::Text(&text)).await;
         }
         let may_call = known.may_call;

@@ -42,7 +42,7 @@ const MOST_KEPT: usize = 1 << 20;
 const MALFORMED_ATTRIBUTES: &str = "the statement's query attributes cannot be read";
 
 /// A statement that does nothing.
-const NOTHING: &[u8] = b"DO 0";
+pub(super) const NOTHING: &[u8] = b"DO 0";
 
 /// A session whose transactions are replicated.
 pub(super) struct Replicated {
