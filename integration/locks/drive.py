@@ -18,6 +18,7 @@ from cluster import PORT, at_once, define, error_of, expect, expect_equal, kill,
 PART = sys.argv[2]
 RESET_CONNECTION = 0x1F
 LOCK_WAIT_TIMEOUT = 1205
+QUERY_INTERRUPTED = 1317
 SECONDS = 4
 # In the definition of a column of numbers.
 WIDTH = re.compile(rb"(\x0c\x3f\0)....([\x03\x08])", re.DOTALL)
@@ -108,6 +109,35 @@ def waiting():
     timer.start()
     assert error_of(two, "SELECT GET_LOCK('w', 60)"), "a session that was killed waits for a lock"
     timer.join()
+    # KILL QUERY ends a wait as it does on a server alone, and the session goes on.
+    define("CREATE DATABASE IF NOT EXISTS locks", "CREATE TABLE IF NOT EXISTS locks.killed (id INT PRIMARY KEY)")
+    near, killer = node(1, autocommit=True), node(1, autocommit=True)
+    run(one, "LOCK TABLES locks.killed WRITE")
+    alone = server(3, autocommit=True), server(3, autocommit=True), server(3, autocommit=True)
+    ask(alone[0], "GET_LOCK('w', 0)")
+    for waiter, other, statement in ((alone[1], alone[2], "SELECT GET_LOCK('w', 60)"), (near, killer, "SELECT GET_LOCK('w', 60)"),
+                                     (near, killer, "SET @a = GET_LOCK('w', 60)"), (near, killer, "LOCK TABLES locks.killed WRITE")):
+        id_, _ = ask(waiter, "CONNECTION_ID()", "@a := 'nothing'")
+        # As often as it takes: what is killed before it waits goes on.
+        stop = threading.Event()
+
+        def kill_again():
+            while not stop.wait(0.1):
+                run(other, f"KILL QUERY {id_}")
+        killing = threading.Thread(target=kill_again)
+        killing.start()
+        error, seconds = locked(waiter, statement)
+        stop.set()
+        killing.join()
+        # To MariaDB it is no error, and the lock NULL.
+        number = None if is_mariadb(waiter) and "GET_LOCK" in statement else QUERY_INTERRUPTED
+        expect(f"{statement}, killed", (error, seconds < 10), (number, True))
+        if statement.startswith("SET"):
+            expect("not had", ask(waiter, "@a"), ("nothing" if number else None,))
+        expect("goes on", ask(waiter, "1"), (1,))
+    run(one, "UNLOCK TABLES")
+    for connection in alone:
+        connection.close()
     # Who waits inside a transaction is in nobody's way.
     define("CREATE DATABASE IF NOT EXISTS locks", "DROP TABLE IF EXISTS locks.t", "CREATE TABLE locks.t (id INT PRIMARY KEY, v INT)",
            "INSERT INTO locks.t VALUES (1, 0)")

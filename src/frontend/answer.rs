@@ -56,6 +56,14 @@ impl Answer {
         })
     }
 
+    /// The error of a statement that `KILL QUERY` has ended, in the server's words.
+    pub(super) fn interrupted() -> Self {
+        Self::own(&ErrorPacket {
+            code: errno::QUERY_INTERRUPTED,
+            message: "Query execution was interrupted".to_owned(),
+        })
+    }
+
     fn own(error: &ErrorPacket) -> Self {
         let packet = Packet {
             sequence: FIRST,
@@ -75,6 +83,11 @@ impl Answer {
     /// Whether another transaction has kept this one from going on or committing.
     pub(super) fn is_deadlock(&self) -> bool {
         self.error_number() == Some(errno::DEADLOCK.number)
+    }
+
+    /// Whether `KILL QUERY` has ended the statement.
+    pub(super) fn is_interruption(&self) -> bool {
+        self.error_number() == Some(errno::QUERY_INTERRUPTED.number)
     }
 
     pub(super) fn error_number(&self) -> Option<u16> {

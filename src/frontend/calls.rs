@@ -275,8 +275,11 @@ impl Replicated {
         session: &mut Session,
         action: impl Future<Output = Result<T, Answer>>,
     ) -> Result<Result<T, Answer>, SessionError> {
+        let shared = self.transactions.shared.clone();
+        let wait = shared.waiting.begin(session.connection_id);
         tokio::select! {
             done = action => Ok(done),
+            () = wait.interrupted() => Ok(Err(Answer::interrupted())),
             () = self.transactions.doomed() => {
                 self.transactions.roll_back(session).await?;
                 Ok(Err(Answer::deadlock()))

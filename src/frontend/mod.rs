@@ -10,6 +10,7 @@ mod ending;
 mod galera;
 mod gtid;
 mod history;
+mod interruption;
 mod known;
 mod locks;
 mod login;

@@ -481,6 +481,16 @@ impl Replicated {
             Class::Definition => self.transactions.define(session, source).await,
             Class::Autocommit => self.set_autocommit(session, source).await,
             Class::Savepoint => self.savepoint(session, source).await,
+            Class::Session => {
+                let answer = self.transactions.run(session, source, 0).await?;
+                if let Source::Text(text) = source
+                    && let Some(killed) = sql::killed_query(text, self.dialect)
+                    && !answer.is_error()
+                {
+                    self.transactions.shared.waiting.interrupt(killed);
+                }
+                Ok(answer)
+            }
             _ => self.transactions.run(session, source, 0).await,
         }
     }

@@ -65,8 +65,7 @@ pub(super) async fn unless_killed<const N: usize>(
 ) -> Result<[Answer; N], SessionError> {
     loop {
         let answers = session.run_own(statements.clone()).await?;
-        let is_killed = |answer: &Answer| answer.error_number() == Some(errno::QUERY_INTERRUPTED);
-        if !answers.iter().any(is_killed) {
+        if !answers.iter().any(Answer::is_interruption) {
             return Ok(answers);
         }
     }

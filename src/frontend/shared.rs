@@ -8,7 +8,7 @@ use std::sync::{
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::{locks::Locks, settings::Settings};
+use super::{interruption::Waiting, locks::Locks, settings::Settings};
 use crate::{
     backend::{Changes, Expected, NoKeys, Slots},
     binlog,
@@ -25,6 +25,7 @@ pub struct Shared {
     pub(super) replicator: Arc<Replicator>,
     pub(super) slots: Arc<Slots>,
     pub(super) locks: Arc<Locks>,
+    pub(super) waiting: Waiting,
     pub(super) server: Server,
     pub(super) cluster: Cluster,
     pub(super) orders: Orders,
@@ -50,6 +51,7 @@ impl Shared {
             replicator,
             slots: Arc::default(),
             locks: Arc::new(Locks::new(server.clone())),
+            waiting: Waiting::default(),
             server,
             cluster,
             orders,

@@ -58,6 +58,9 @@ pub const LOCK_WAIT_TIMEOUT: ErrorCode = ErrorCode::new(1205, b"HY000");
 /// `ER_LOCK_OR_ACTIVE_TRANSACTION`.
 pub const LOCKED_TABLES: ErrorCode = ErrorCode::new(1192, b"HY000");
 
+/// `ER_QUERY_INTERRUPTED`.
+pub const QUERY_INTERRUPTED: ErrorCode = ErrorCode::new(1317, b"70100");
+
 /// `ER_NET_PACKET_TOO_LARGE`.
 pub const PACKET_TOO_LARGE: ErrorCode = ErrorCode::new(1153, b"08S01");
 
@@ -96,6 +99,3 @@ pub const READ_ONLY_TRANSACTION: u16 = 1792;
 
 /// `ER_XAER_RMFAIL`: inside an XA transaction, a statement that would end it, or any where it can only be rolled back.
 pub const NOT_INSIDE_XA: u16 = 1399;
-
-/// `ER_QUERY_INTERRUPTED`: `KILL QUERY` has ended the statement.
-pub const QUERY_INTERRUPTED: u16 = 1317;

@@ -18,6 +18,8 @@ pub(super) enum Put {
 pub enum Instead {
     /// A number of the call's type.
     Number(u32),
+    /// NULL of the call's type.
+    Null,
     /// A text without quotes, of a function that the server may not have; so the call goes, but for its arguments.
     Text(String),
     /// A number of such a function.
@@ -33,6 +35,7 @@ pub fn put_values(text: &[u8], values: &[(&Call, Instead)], dialect: Dialect) ->
             Instead::Number(number) => {
                 not_evaluated(number.to_string().as_bytes(), &text[call.place.clone()])
             }
+            Instead::Null => not_evaluated(b"NULL", &text[call.place.clone()]),
             Instead::Text(value) => format!("'{value}'").into_bytes(),
             Instead::Own(number) => {
                 // The parameters among them stay.
@@ -253,8 +256,8 @@ mod tests {
         let calls = calls(text, MYSQL);
         let number = Instead::Number(0);
         let values = [
-            number.clone(),
             number,
+            Instead::Null,
             Instead::Text("c:5".to_owned()),
             Instead::Own(1),
         ];
@@ -263,7 +266,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(put).unwrap(),
             "SELECT IF(1, 0, GET_LOCK('a', 1)) AS `GET_LOCK('a', 1)`, \
-             IF(1, 0, RELEASE_LOCK(GET_LOCK('b', 2))) AS `RELEASE_LOCK(GET_LOCK('b', 2))`, \
+             IF(1, NULL, RELEASE_LOCK(GET_LOCK('b', 2))) AS `RELEASE_LOCK(GET_LOCK('b', 2))`, \
              'c:5' AS `WSREP_LAST_SEEN_GTID()`, IF(1, 1, LENGTH(CONCAT(?,  5))) one"
         );
     }

@@ -52,6 +52,14 @@ impl Replicated {
         let asks = ask(&shared, call.function, name, timeout, session.connection_id);
         let asked = match self.meanwhile(session, asks).await? {
             Ok(asked) => asked,
+            // MariaDB goes on with the statement.
+            Err(answer)
+                if answer.is_interruption()
+                    && self.dialect.mariadb
+                    && call.function == Function::GetLock =>
+            {
+                return Ok(Ok(Some(Instead::Null)));
+            }
             Err(answer) => return Ok(Err(answer)),
         };
         Ok(Ok(match asked {
