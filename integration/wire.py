@@ -8,6 +8,8 @@ PROTOCOL_41, LOCAL_FILES, TRANSACTIONS = 1 << 9, 1 << 7, 1 << 13
 SECURE, MULTI_STATEMENTS, MULTI_RESULTS, PS_MULTI_RESULTS = 1 << 15, 1 << 16, 1 << 17, 1 << 18
 PLUGIN_AUTH, SESSION_TRACK, DEPRECATE_EOF = 1 << 19, 1 << 23, 1 << 24
 TLS, COMPRESS, ZSTD, QUERY_ATTRIBUTES = 1 << 11, 1 << 5, 1 << 26, 1 << 27
+# MariaDB's extended ones come from those who say that they are no client of MySQL's.
+BULK = 1 << 34
 COMMON = (PROTOCOL_41 | LOCAL_FILES | TRANSACTIONS | SECURE | MULTI_STATEMENTS | MULTI_RESULTS
           | PS_MULTI_RESULTS | PLUGIN_AUTH)
 
@@ -43,7 +45,7 @@ class Connection:
         self.input = self.socket.makefile("rb")
         self.count = 0
         self.greeting = self.frame()
-        answer = struct.pack("<IIB23x", capabilities, 1 << 30, collation) + b"root\0\0" + self.plugin() + b"\0"
+        answer = struct.pack("<IIB19xI", capabilities & 0xFFFFFFFF, 1 << 30, collation, capabilities >> 32) + b"root\0\0" + self.plugin() + b"\0"
         self.socket.sendall(packet(answer, 1))
         self.verdict = self.frame()
 
@@ -106,6 +108,13 @@ def execute(statement, strings=(), cursor=False):
         body += nulls.to_bytes((len(strings) + 7) // 8, "little") + b"\x01" + b"\xfd\0" * len(strings)
         body += b"".join(bytes([len(s.encode())]) + s.encode() for s in strings if isinstance(s, str))
     return packet(body)
+
+
+def bulk(statement, rows):
+    """MariaDB's: one execution for each row of strings, None for NULL."""
+    body = struct.pack("<BIH", 0xFA, statement, 128) + b"\xfd\0" * len(rows[0])
+    values = (b"\1" if s is None else b"\0" + bytes([len(s.encode())]) + s.encode() for row in rows for s in row)
+    return packet(body + b"".join(values))
 
 
 def fetch(statement, rows):

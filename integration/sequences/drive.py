@@ -11,7 +11,7 @@ import time
 
 import wire
 from cluster import PORT, connect, expect_equal, node, run, tables_of
-from statements import FOUND, TABLES, Writer
+from statements import FOUND, FOUND_IN_BULK, TABLES, Writer
 
 PLAIN_PORT, SECONDS, SEQUENCES, SEED = map(int, sys.argv[2:])
 ROUND = 20
@@ -57,6 +57,8 @@ class Session:
                 return wire.comparable(answer)
             case "execute":
                 return self.exchange(wire.execute(number, what[2][:parameters], cursor=what[1] and is_query))
+            case "bulk":
+                return self.exchange(wire.bulk(number, [row[:parameters] for row in what[1]]))
             case "fetch":
                 return self.exchange(wire.fetch(number, 2))
             case "close":
@@ -96,7 +98,7 @@ def rows(connection):
 
 def sequence(writer, chance):
     """A session's capabilities and steps."""
-    capabilities = wire.COMMON | chance.choice([0, wire.DEPRECATE_EOF])
+    capabilities = wire.COMMON | chance.choice([0, wire.DEPRECATE_EOF]) | wire.BULK * writer.is_mariadb
     writer.begin()
     return capabilities, [*writer.opening(), *(writer.step() for _ in range(chance.randint(4, 14)))]
 
@@ -167,6 +169,7 @@ def main():
     connections = [plain, node(1, autocommit=True)]
     over = time.monotonic() + SECONDS
     found = [(wire.COMMON, [("query", statement) for statement in statements]) for statements in FOUND]
+    found += [(wire.COMMON | wire.BULK, FOUND_IN_BULK)] * (b"MariaDB" in wire.Connection(PLAIN_PORT, wire.COMMON).greeting)
     sequences, steps, equal = round_of("of what was found", found, connections)
     seed, failed = SEED, int(not equal)
     while sequences < SEQUENCES and time.monotonic() < over and failed < 5:

@@ -26,6 +26,10 @@ AFTER = ["SELECT ROW_COUNT()", "SELECT FOUND_ROWS()", "SELECT LAST_INSERT_ID()",
 CONDITIONS = ["SHOW WARNINGS", "SHOW ERRORS", "SHOW WARNINGS LIMIT 1", "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count, @@error_count",
               "SELECT ROW_COUNT(), @@error_count", "GET DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT", "GET DIAGNOSTICS CONDITION 1 @s = MYSQL_ERRNO, @m = MESSAGE_TEXT"]
 # Sequences that a node once answered otherwise than its server.
+# In rows of parameters MariaDB runs nothing that ends a transaction, or begins one.
+FOUND_IN_BULK = [("query", "SET autocommit = 0"), ("query", "INSERT INTO b (x, y) VALUES (1, 'a')"), *[
+    step for text in ("COMMIT", "ROLLBACK", "BEGIN", "SELECT ?", "CREATE TABLE bulky (id INT PRIMARY KEY)") for step in (("prepare", 1, text), ("bulk", 1, [("1",), ("2",)]))],
+    ("prepare", 1, "INSERT INTO b (x, y) VALUES (?, ?)"), ("bulk", 1, [("2", "b"), ("3", "c")]), ("query", "ROLLBACK"), ("bulk", 1, [("4", "d"), ("5", "e"), ("4", "d")]), ("query", "SELECT ROW_COUNT()", "COMMIT"), ("query", "SELECT x, y FROM b ORDER BY x")]
 FOUND = [
     # On MySQL a transaction that follows another by BEGIN is read only, or not, as that one was.
     ["SET TRANSACTION READ ONLY", "BEGIN", "BEGIN", "SELECT COUNT(*) FROM a", "COMMIT", "BEGIN", "COMMIT"],
@@ -243,10 +247,13 @@ class Writer:
             return "prepare", number, self.of(
                 "INSERT INTO a (k, v) VALUES (?, ?)", "UPDATE a SET n = n + ? WHERE v <> ?", "SELECT id, k, ?, ? FROM a ORDER BY id", "DELETE FROM b WHERE x = ? OR y = ?",
                 "REPLACE INTO b (x, y) VALUES (?, ?)", *(["CALL changes(?, @o)"] if self.calls and not self.unwanted else []), "SELEC ?", "SELECT writes(?)", "COMMIT", "BEGIN", "ROLLBACK", "SET autocommit = ?")
+        parameters = (self.small(), self.small()), ("a", None), (None, self.small()), ("0", "été")
+        if roll < 0.88 and self.is_mariadb:
+            return "bulk", self.random.randint(1, 3), [self.of(*parameters) for _ in range(self.random.randint(1, 5))]
         if roll < 0.95:
             # MySQL gives no rows, and no end of them, without a cursor to who has had one.
             number = self.random.randint(1, 3)
             with_cursor = self.random.random() < 0.2 if self.is_mariadb else self.with_cursor.get(number, False)
-            return "execute", number, with_cursor, self.of((self.small(), self.small()), ("a", None), (None, self.small()), ("0", "été"))
+            return "execute", number, with_cursor, self.of(*parameters)
         return self.of(("close", self.random.randint(1, 3)), ("reset statement", self.random.randint(1, 3)), ("reset connection",), ("ping",), ("schema", "sequences"),
                        ("schema", "nowhere"), ("long data", self.random.randint(1, 3)), ("fetch", self.random.randint(1, 3)))

@@ -132,14 +132,18 @@ impl Replicated {
                 }
             },
             Source::Command(command) => {
-                let prepared = self.prepared_as(statement::id(command).unwrap_or_default());
+                let prepared = self
+                    .prepared
+                    .get(statement::id(command).unwrap_or_default());
                 let Some(mut incomplete) = prepared.and_then(|prepared| prepared.incomplete.take())
                 else {
                     return Ok(None);
                 };
                 let answer = self.calling_execution(session, known, command, &mut incomplete);
                 let answer = answer.await?;
-                if let Some(prepared) = self.prepared_as(statement::id(command).unwrap_or_default())
+                if let Some(prepared) = self
+                    .prepared
+                    .get(statement::id(command).unwrap_or_default())
                 {
                     prepared.incomplete = Some(incomplete);
                 }

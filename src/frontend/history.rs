@@ -116,7 +116,7 @@ impl Replicated {
         match source {
             Source::Text(text) => leaves_nothing(class, text, self.dialect),
             Source::Command(command) => id(command)
-                .and_then(|id| self.prepared_as(id))
+                .and_then(|id| self.prepared.get(id))
                 .is_some_and(|prepared| prepared.may_repeat),
             Source::Packet => false,
         }

@@ -1,10 +1,7 @@
 //! What is known of a statement before it runs.
 
-use std::sync::Arc;
-
 use super::{
     answer::Answer,
-    calls::Incomplete,
     replicated::Replicated,
     session::{Session, SessionError},
 };
@@ -45,6 +42,14 @@ impl Known {
         judged_by: 0,
     };
 
+    /// Whether a statement may be one that MariaDB runs for many rows of parameters at once; it refuses all others.
+    pub(super) fn may_be_bulk(self) -> bool {
+        matches!(
+            self.class,
+            Class::Read | Class::Write | Class::Program | Class::Expressions { .. }
+        )
+    }
+
     /// What it asks of the node, if its text is this.
     pub(super) fn question(self, text: &[u8], dialect: Dialect) -> Option<Question> {
         let may_ask = matches!(
@@ -53,17 +58,6 @@ impl Known {
         );
         may_ask.then(|| Question::of(text, dialect)).flatten()
     }
-}
-
-/// A statement that the server has prepared.
-pub(super) struct Prepared {
-    pub(super) text: Arc<[u8]>,
-    pub(super) known: Known,
-    pub(super) may_repeat: bool,
-    /// The server has some of its parameters, for one run.
-    pub(super) has_long_data: bool,
-    /// If it asks for what only the node knows.
-    pub(super) incomplete: Option<Incomplete>,
 }
 
 impl Replicated {
@@ -104,7 +98,7 @@ impl Replicated {
         id: u32,
     ) -> Result<Result<Known, Answer>, SessionError> {
         let version = self.transactions.defined().version;
-        let Some(prepared) = self.prepared_as(id) else {
+        let Some(prepared) = self.prepared.get(id) else {
             return Ok(Ok(Known::NOTHING));
         };
         let before = prepared.known;
@@ -120,7 +114,7 @@ impl Replicated {
             return Ok(Err(refusal));
         }
         let may_repeat = self.may_repeat(known.class, &text);
-        if let Some(prepared) = self.prepared_as(id) {
+        if let Some(prepared) = self.prepared.get(id) {
             prepared.known = known;
             prepared.may_repeat = may_repeat;
         }

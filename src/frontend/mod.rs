@@ -15,6 +15,7 @@ mod known;
 mod locks;
 mod login;
 mod origin;
+mod prepared;
 mod proxied;
 mod replicated;
 mod rollback;

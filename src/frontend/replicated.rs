@@ -3,17 +3,17 @@
 //! Statements are told apart by what they do to the transaction ([`Class`]); the transaction itself
 //! is [`Transactions`]'. Everything else passes as in a session without a cluster.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     aftermath::{Aftermath, Told},
     answer::Answer,
-    calls::Incomplete,
     dynamic::Texts,
     galera,
     history::Repetition,
-    known::{Known, Prepared},
+    known::Known,
     locks::{Held, TableLocks},
+    prepared::Statements,
     session::{Session, SessionError},
     settings::Settings,
     shared::Shared,
@@ -21,23 +21,12 @@ use super::{
     transaction::Transactions,
 };
 use crate::{
-    protocol::{
-        capability::Capabilities,
-        command::{Command, Shape},
-        errno,
-        response::Status,
-    },
+    protocol::{capability::Capabilities, command::Command, errno, response::Status},
     sql::{
         self, Access, Class, Diagnostics, Dialect,
         galera::{Assignments, Question},
     },
 };
-
-/// The id that stands for the statement prepared last.
-const LAST_PREPARED: u32 = u32::MAX;
-
-/// An execution with parameters of more bytes than these is not kept for running again.
-const MOST_KEPT: usize = 1 << 20;
 
 const MALFORMED_ATTRIBUTES: &str = "the statement's query attributes cannot be read";
 
@@ -49,8 +38,7 @@ pub(super) struct Replicated {
     pub(super) transactions: Transactions,
     pub(super) dialect: Dialect,
     pub(super) settings: Settings,
-    prepared: HashMap<u32, Prepared>,
-    last_prepared: u32,
+    pub(super) prepared: Statements,
     pub(super) texts: Texts,
     multi_statements: bool,
     /// What the transaction might do that the last statement of the kind has committed implicitly, if there was one.
@@ -76,8 +64,7 @@ impl Replicated {
             settings: shared.settings(),
             transactions: Transactions::new(shared, session),
             dialect: Dialect::of(&session.server_version),
-            prepared: HashMap::new(),
-            last_prepared: LAST_PREPARED,
+            prepared: Statements::default(),
             texts: Texts::default(),
             multi_statements: session.capabilities.has(Capabilities::MULTI_STATEMENTS),
             access: None,
@@ -121,33 +108,7 @@ impl Replicated {
             Command::QUERY => return self.query(session).await,
             Command::STMT_PREPARE => self.prepare(session).await?,
             Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => {
-                let id = session.statement_id().await?;
-                let known = match self.known_again(session, id).await? {
-                    Ok(known) => known,
-                    Err(refusal) => {
-                        session.discard(Source::Packet).await?;
-                        session.answer_with(refusal).await?;
-                        return Ok(true);
-                    }
-                };
-                let mut kept = None;
-                let retries = self.retries(session);
-                let keeps_history = self.may_keep_history(session);
-                if let Some(prepared) = self.prepared_as(id) {
-                    let has_long_data = mem::take(&mut prepared.has_long_data);
-                    let is_whole = command == Command::STMT_EXECUTE && !has_long_data;
-                    let is_retried = keeps_history || retries > 0 && known.class == Class::Write;
-                    let is_needed = is_retried && prepared.may_repeat
-                        || matches!(known.class, Class::Autocommit | Class::LockTables)
-                        || prepared.incomplete.is_some();
-                    if is_needed && is_whole {
-                        kept = session.take_small_command(MOST_KEPT).await?;
-                    }
-                }
-                let source = kept.as_deref().map_or(Source::Packet, Source::Command);
-                let answer = self.statement(session, known, source).await?;
-                session.answer_with(answer).await?;
-                return Ok(self.goes_on());
+                return self.execute(session, command).await;
             }
             Command::STMT_SEND_LONG_DATA => {
                 if let Some(prepared) = self.prepared(session).await? {
@@ -156,7 +117,7 @@ impl Replicated {
                 return session.command(command).await;
             }
             Command::STMT_CLOSE => {
-                self.prepared.remove(&session.statement_id().await?);
+                self.prepared.remove(session.statement_id().await?);
                 return session.command(command).await;
             }
             Command::CHANGE_USER | Command::RESET_CONNECTION => {
@@ -220,62 +181,8 @@ impl Replicated {
     }
 
     /// Whether the session goes on after a statement.
-    fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         !self.is_released && !self.transactions.must_end()
-    }
-
-    async fn prepare(&mut self, session: &mut Session) -> Result<(), SessionError> {
-        let packet = session.take_command().await?;
-        let text: Arc<[u8]> = packet[1..].into();
-        let known = self.known(&text);
-        if let Some(refusal) = self.unreplicable(session, known.class, &text).await? {
-            return session.answer_with(refusal).await;
-        }
-        let node = || self.transactions.shared.galera(self.settings);
-        let incomplete = match Incomplete::of(&text, known, node, self.dialect) {
-            Some((incomplete, introduction)) => {
-                let prepare = Command::STMT_PREPARE.with(&introduction);
-                session.send(&prepare).await?;
-                Some(incomplete)
-            }
-            None => {
-                session.send(&packet).await?;
-                None
-            }
-        };
-        if let Some(id) = session.prepared_id().await? {
-            let may_call = incomplete.is_some();
-            let prepared = Prepared {
-                known: Known { may_call, ..known },
-                may_repeat: self.may_repeat(known.class, &text),
-                text,
-                has_long_data: false,
-                incomplete,
-            };
-            self.prepared.insert(id, prepared);
-            self.last_prepared = id;
-        }
-        let answer = session.respond(Shape::Prepared, 0).await?;
-        session.answer_with(answer).await
-    }
-
-    /// The prepared statement that the client's command is about.
-    pub(super) async fn prepared(
-        &mut self,
-        session: &mut Session,
-    ) -> Result<Option<&mut Prepared>, SessionError> {
-        let id = session.statement_id().await?;
-        Ok(self.prepared_as(id))
-    }
-
-    /// The prepared statement that goes by this id.
-    pub(super) fn prepared_as(&mut self, id: u32) -> Option<&mut Prepared> {
-        let id = if id == LAST_PREPARED {
-            self.last_prepared
-        } else {
-            id
-        };
-        self.prepared.get_mut(&id)
     }
 
     /// Runs a statement and gives the last packet of its answer; what is before has been relayed.

@@ -81,15 +81,16 @@ pub const ROLLED_BACK: [u16; 4] = [1213, 1402, 1613, 1614];
 pub const PERHAPS_ROLLED_BACK: [u16; 4] = [1020, 1205, 1206, 1467];
 
 /// Before these a statement has not come to its tables, and does not start a transaction: `ER_NO_DB_ERROR`,
-/// `ER_BAD_DB_ERROR`, `ER_PARSE_ERROR`, `ER_NONUNIQ_TABLE`, `ER_NO_SUCH_TABLE`, `ER_UNKNOWN_STMT_HANDLER`, `ER_SP_DOES_NOT_EXIST`, and
+/// `ER_BAD_DB_ERROR`, `ER_PARSE_ERROR`, `ER_NONUNIQ_TABLE`, `ER_NO_SUCH_TABLE`, `ER_UNKNOWN_STMT_HANDLER`, `ER_UNSUPPORTED_PS`, `ER_SP_DOES_NOT_EXIST`, and
 /// [`READ_ONLY_TRANSACTION`].
-pub const STARTS_NOTHING: [u16; 8] = [
+pub const STARTS_NOTHING: [u16; 9] = [
     1046,
     1049,
     1064,
     1066,
     1146,
     1243,
+    1295,
     1305,
     READ_ONLY_TRANSACTION,
 ];

@@ -58,7 +58,7 @@ impl Replicated {
         let text: Option<Arc<[u8]>> = match source {
             Source::Text(text) => Some(text.into()),
             Source::Command(command) => {
-                id(command).and_then(|id| Some(self.prepared_as(id)?.text.clone()))
+                id(command).and_then(|id| Some(self.prepared.get(id)?.text.clone()))
             }
             Source::Packet => None,
         };
