@@ -44,7 +44,7 @@ impl<'a> TableLocks<'a> {
             tables.push(table);
             match after {
                 [Spanned { token, .. }, more @ ..] if token.is_symbol(b',') => rest = more,
-                [end @ ..] => {
+                end => {
                     let patience = patience(end)?;
                     return Some(Self { tables, patience });
                 }
