@@ -11,6 +11,7 @@ import time
 import pymysql
 from pymysql.constants import CLIENT
 
+import columns
 from cluster import NODES, at_once, define, expect_equal, node, run
 
 DEADLOCK, DUPLICATE, UNKNOWN_COLLATION = 1213, 1062, 1273
@@ -176,6 +177,98 @@ def equal_values():
     print(f"{pairs} pairs of equal values in {collations} collations conflict")
 
 
+def column_types():
+    """A primary and a unique key of every type tell rows apart as the server does, at the type's limits: two transactions conflict if they write one value, and not if
+    they write two."""
+    first, second, third = (node(number) for number in NODES)
+    is_mariadb = "MariaDB" in run(first, "SELECT VERSION()")[0][0]
+    kinds_of_column = {**columns.COLUMNS, **(columns.OF_MARIADB if is_mariadb else {})}
+    tables = {}
+    for at, kind in enumerate(kinds_of_column):
+        kind, prefix = (kind[:-5], kind[-4:]) if kind.endswith(" (20)") else (kind, "")
+        tables[f"p{at}"] = f"(k {kind.removesuffix(' NULL')} NOT NULL, v INT, PRIMARY KEY (k{prefix}))"
+        tables[f"u{at}"] = f"(id INT PRIMARY KEY, k {kind}, w {kind}, UNIQUE (k{prefix}))"
+    define("CREATE DATABASE column_types CHARACTER SET utf8mb4", "USE column_types", "SET sql_mode = ''", *(f"CREATE TABLE {name} {body}" for name, body in tables.items()))
+
+    def insert(connection, table, value, number):
+        row = f"({value}, {number})" if table[0] == "p" else f"({number}, {value}, {value})"
+        run(connection, f"INSERT INTO column_types.{table} VALUES {row}")
+
+    def both_commit(table, values):
+        """What becomes of transactions on two nodes at once, of which each inserts one of the values."""
+        for connection, (number, value) in zip((first, second), enumerate(values)):
+            insert(connection, table, value, 100 + number)
+        first.commit()
+        try:
+            second.commit()
+            return True
+        except pymysql.err.MySQLError as error:
+            assert error.args[0] == DEADLOCK, error
+            return False
+
+    def empty():
+        for table in tables:
+            run(first, f"DELETE FROM column_types.{table}")
+        first.commit()
+        expect_equal()
+
+    for connection in (first, second, third):
+        run(connection, "SET sql_mode = ''")
+    different = same = 0
+    for at, values in enumerate(kinds_of_column.values()):
+        for table in (f"p{at}", f"u{at}"):
+            for number, value in enumerate(values):
+                insert((first, second)[number % 2], table, value, number)
+            if table[0] == "u":
+                for number, connection in enumerate((first, second)):
+                    insert(connection, table, "NULL", 50 + number)
+            first.commit()
+            second.commit()
+            different += len(values)
+    expect_equal()
+    for at in range(len(kinds_of_column)):
+        # Every value becomes another row's.
+        run(third, f"UPDATE column_types.u{at} SET k = NULL", f"UPDATE column_types.u{at} SET k = w", f"UPDATE column_types.p{at} SET v = v + 1")
+        third.commit()
+    expect_equal()
+    empty()
+    for at, (kind, values) in enumerate(kinds_of_column.items()):
+        for table in (f"p{at}", f"u{at}"):
+            for value in values:
+                assert not both_commit(table, (value, value)), f"{kind}, {table}: {value} was committed twice"
+                same += 1
+                run(first, f"DELETE FROM column_types.{table}")
+                first.commit()
+                level(second)
+    expect_equal()
+    verdicts = {}
+    for kind, *values in columns.PAIRS:
+        for table in (f"{letter}{list(kinds_of_column).index(kind)}" for letter in "pu"):
+            empty_one = f"DELETE FROM column_types.{table}"
+            for number, value in enumerate(values):
+                error = None
+                try:
+                    insert(first, table, value, number)
+                except pymysql.err.MySQLError as wrong:
+                    error = wrong.args[0]
+            first.rollback()
+            assert error in (None, DUPLICATE), error
+            differ = error is None
+            assert both_commit(table, values) == differ, f"{kind}, {table}: {values} are {'two values' if differ else 'one value'} to the server"
+            verdicts[differ] = verdicts.get(differ, 0) + 1
+            run(first, empty_one)
+            first.commit()
+            level(second)
+    expect_equal()
+    print(f"{len(kinds_of_column)} types of column: {different} values are told apart, {same} conflict with themselves; of pairs of spellings {verdicts[False]} are one value and {verdicts[True]} are two")
+
+
+def level(connection):
+    """Waits until a node has all that was committed."""
+    run(connection, "SET wsrep_sync_wait = 1", "SELECT 1", "SET wsrep_sync_wait = 0")
+    connection.commit()
+
+
 def auto_increment():
     """Rows that several nodes insert at once get values of their own: no insert meets a conflict."""
     define(
@@ -230,6 +323,7 @@ PARTS = {
     "kinds": kinds,
     "conflicts": conflicts,
     "equal_values": equal_values,
+    "column_types": column_types,
     "auto_increment": auto_increment,
     "write": write,
     "checksums": lambda: print(f"{expect_equal()} tables equal on all servers"),

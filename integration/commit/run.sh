@@ -13,6 +13,7 @@ promise() {
   drive $port kinds
   drive $port conflicts 300
   drive $port equal_values
+  drive $port column_types
   drive $port auto_increment
 
   say "$server: a node that was killed has what the others committed meanwhile when it is back"

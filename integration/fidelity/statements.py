@@ -79,6 +79,7 @@ STATEMENTS = [
     ("show", b"", [query("SHOW CREATE TABLE types"), query("SHOW COLUMNS FROM t"), query("SHOW DATABASES")]),
     ("field list", b"", [packet(b"\x04t\0%"), packet(b"\x04nowhere\0")]),
     ("ping", b"", [packet(b"\x0e")]),
+    ("kill of nobody", b"", [packet(b"\x0c" + (4000000000).to_bytes(4, "little"))]),
     ("set option", b"", [packet(b"\x1b\x01\0"), query("SELECT 1; SELECT 2"), packet(b"\x1b\0\0"), packet(b"\x1b\x09\0")]),
     ("unknown command", b"Unknown command", [packet(b"\x77"), packet(b"")]),
     ("schema that is not there", b"Unknown database", [packet(b"\x02nowhere")]),
