@@ -153,6 +153,9 @@ def limits():
     same("too many at all", many, "1040")
 
 
+COMMAND = "COM_PROCESS_KILL"
+
+
 def kill():
     def killed(port, what, **encrypted):
         connection = connect(port, **encrypted)
@@ -163,12 +166,22 @@ def kill():
         sleeps = f"SELECT COUNT(*) FROM information_schema.processlist WHERE id = {connection.thread_id()} AND info LIKE '%killed%' AND id <> CONNECTION_ID()"
         while run(other, sleeps) != ((1,),):
             pass
-        run(other, f"KILL {what} {connection.thread_id()}")
+        did = ""
+        if what == COMMAND:
+            did = outcome(other.kill, connection.thread_id())
+            if isinstance(did, tuple):
+                # There is no such command any more.
+                run(other, f"KILL QUERY {connection.thread_id()}")
+            else:
+                did = "done"
+        else:
+            run(other, f"KILL {what} {connection.thread_id()}")
         sleeping.join()
-        return said[0], outcome(run, connection, "SELECT 'goes on'")
+        return did, said[0], outcome(run, connection, "SELECT 'goes on'")
     encrypted = TLS if HAS_TLS else {}
     same("KILL QUERY", lambda port: killed(port, "QUERY"), "goes on")
     same("KILL CONNECTION", lambda port: killed(port, "CONNECTION"), "20")
+    same(COMMAND, lambda port: killed(port, COMMAND), "")
     same("KILL QUERY inside TLS", lambda port: killed(port, "QUERY", **encrypted), "goes on")
     same("KILL CONNECTION inside TLS", lambda port: killed(port, "CONNECTION", **encrypted), "20")
 
