@@ -153,7 +153,7 @@ def limits():
     same("too many at all", many, "1040")
 
 
-COMMAND = "COM_PROCESS_KILL"
+BY_COMMAND = "COM_PROCESS_KILL"
 
 
 def kill():
@@ -167,7 +167,7 @@ def kill():
         while run(other, sleeps) != ((1,),):
             pass
         did = ""
-        if what == COMMAND:
+        if what == BY_COMMAND:
             did = outcome(other.kill, connection.thread_id())
             if isinstance(did, tuple):
                 # There is no such command any more.
@@ -181,7 +181,7 @@ def kill():
     encrypted = TLS if HAS_TLS else {}
     same("KILL QUERY", lambda port: killed(port, "QUERY"), "goes on")
     same("KILL CONNECTION", lambda port: killed(port, "CONNECTION"), "20")
-    same(COMMAND, lambda port: killed(port, COMMAND), "")
+    same(BY_COMMAND, lambda port: killed(port, BY_COMMAND), "")
     same("KILL QUERY inside TLS", lambda port: killed(port, "QUERY", **encrypted), "goes on")
     same("KILL CONNECTION inside TLS", lambda port: killed(port, "CONNECTION", **encrypted), "20")
 
