@@ -61,13 +61,18 @@ def position(number):
         return run(connection, "SELECT seqno FROM trireme_private.position")[0][0]
 
 
+def level(connection):
+    """Waits, outside a transaction, until a node has all that was committed anywhere."""
+    run(connection, "SET wsrep_sync_wait = 1", "SELECT 1", "SET wsrep_sync_wait = 0")
+
+
 def define(*statements, number=1):
     """Runs definitions on a node, and what writes rows after them, and waits until the others have all of that too."""
     with node(number, autocommit=True) as connection:
         run(connection, *statements)
     for other in NODES:
         with node(other, autocommit=True) as connection:
-            run(connection, "SET wsrep_sync_wait = 1", "SELECT 1")
+            level(connection)
 
 
 def expect_positions(last):

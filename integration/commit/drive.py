@@ -12,7 +12,7 @@ import pymysql
 from pymysql.constants import CLIENT
 
 import columns
-from cluster import NODES, at_once, define, expect_equal, node, run
+from cluster import NODES, at_once, define, expect_equal, level, node, run
 
 DEADLOCK, DUPLICATE, UNKNOWN_COLLATION = 1213, 1062, 1273
 MULTI = CLIENT.MULTI_STATEMENTS
@@ -261,12 +261,6 @@ def column_types():
             level(second)
     expect_equal()
     print(f"{len(kinds_of_column)} types of column: {different} values are told apart, {same} conflict with themselves; of pairs of spellings {verdicts[False]} are one value and {verdicts[True]} are two")
-
-
-def level(connection):
-    """Waits until a node has all that was committed."""
-    run(connection, "SET wsrep_sync_wait = 1", "SELECT 1", "SET wsrep_sync_wait = 0")
-    connection.commit()
 
 
 def auto_increment():

@@ -42,26 +42,23 @@ impl Answer {
 
     /// The error of a transaction that another one has kept from committing, in the server's words.
     pub(super) fn deadlock() -> Self {
-        Self::own(&ErrorPacket {
-            code: errno::DEADLOCK,
-            message: errno::DEADLOCK_MESSAGE.to_owned(),
-        })
+        Self::in_words(errno::DEADLOCK, errno::DEADLOCK_MESSAGE)
     }
 
     /// The error of a statement that has waited for a lock for as long as it would, in the server's words.
     pub(super) fn timed_out() -> Self {
-        Self::own(&ErrorPacket {
-            code: errno::LOCK_WAIT_TIMEOUT,
-            message: "Lock wait timeout exceeded; try restarting transaction".to_owned(),
-        })
+        let words = "Lock wait timeout exceeded; try restarting transaction";
+        Self::in_words(errno::LOCK_WAIT_TIMEOUT, words)
     }
 
     /// The error of a statement that `KILL QUERY` has ended, in the server's words.
     pub(super) fn interrupted() -> Self {
-        Self::own(&ErrorPacket {
-            code: errno::QUERY_INTERRUPTED,
-            message: "Query execution was interrupted".to_owned(),
-        })
+        Self::in_words(errno::QUERY_INTERRUPTED, "Query execution was interrupted")
+    }
+
+    fn in_words(code: ErrorCode, words: &str) -> Self {
+        let message = words.to_owned();
+        Self::own(&ErrorPacket { code, message })
     }
 
     fn own(error: &ErrorPacket) -> Self {

@@ -167,20 +167,12 @@ impl Class {
             }
         } else if first.is("XA") {
             Self::Unsupported(Unsupported::Xa)
+        } else if is_one_of(&["LOCK", "UNLOCK"]) && then("INSTANCE") {
+            Self::Session
         } else if first.is("LOCK") {
-            let instance = then("INSTANCE");
-            if instance {
-                Self::Session
-            } else {
-                Self::LockTables
-            }
+            Self::LockTables
         } else if first.is("UNLOCK") {
-            let instance = then("INSTANCE");
-            if instance {
-                Self::Session
-            } else {
-                Self::UnlockTables
-            }
+            Self::UnlockTables
         } else if is_one_of(&SESSION) {
             Self::Session
         } else if is_one_of(&READ) {

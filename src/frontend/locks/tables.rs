@@ -96,8 +96,7 @@ impl Replicated {
         match self.meanwhile(session, taken).await? {
             Ok(held) => {
                 self.table_locks = Some(TableLocks::Written(held));
-                let [answer] = session.run_own([NO_ROWS.to_owned()]).await?;
-                Ok(answer)
+                done(session).await
             }
             Err(answer) => Ok(answer),
         }
@@ -135,10 +134,7 @@ impl Replicated {
             // Who has locked them since may have written already.
             let still = shared.locks.are_free(names, Instant::now()).await;
             match still {
-                Ok(true) => {
-                    let [answer] = session.run_own([NO_ROWS.to_owned()]).await?;
-                    return Ok(answer);
-                }
+                Ok(true) => return done(session).await,
                 Ok(false) => self.unlock_tables(session).await?,
                 Err(error) => {
                     self.unlock_tables(session).await?;
@@ -201,19 +197,16 @@ impl Replicated {
             Class::Commit(said) | Class::Rollback(said)
                 if reads && said == Completion::default() =>
             {
-                let [answer] = session.run_own([NO_ROWS.to_owned()]).await?;
-                Ok(Some(answer))
+                Ok(Some(done(session).await?))
             }
             Class::UnlockTables if self.transactions.is_open() => {
                 let answer = self.commit(session).await?;
                 self.unlock_tables(session).await?;
                 Ok(answer.is_error().then_some(answer))
             }
-            Class::Begin { .. } | Class::UnlockTables => {
-                self.unlock_tables(session).await?;
-                Ok(None)
-            }
-            Class::Commit(_) | Class::Rollback(_) if reads => {
+            // These begin another transaction, or end the session.
+            Class::Commit(_) | Class::Rollback(_) if !reads => Ok(None),
+            Class::Commit(_) | Class::Rollback(_) | Class::Begin { .. } | Class::UnlockTables => {
                 self.unlock_tables(session).await?;
                 Ok(None)
             }
@@ -253,6 +246,12 @@ async fn take(
         held.push(taken.ok_or_else(Answer::timed_out)?);
     }
     Ok(held)
+}
+
+/// The answer to a statement that its node has done, and that has changed no rows.
+async fn done(session: &mut Session) -> Result<Answer, SessionError> {
+    let [answer] = session.run_own([NO_ROWS.to_owned()]).await?;
+    Ok(answer)
 }
 
 /// The server's error if it does not let the session read these tables.
