@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
         retry_transactions: 0,
         backdoor_commits: BackdoorPolicy::Fatal,
         auto_increment_by_node: true,
+        run_events: true,
         name: "log".to_owned(),
         listen: address.parse()?,
         address,

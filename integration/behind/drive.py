@@ -107,20 +107,6 @@ def refused():
     print(f"{expect_equal()} tables equal on all servers")
 
 
-def no_events():
-    """Events run nowhere: what they write would be on each server for itself."""
-    define(
-        "CREATE DATABASE events",
-        "CREATE TABLE events.t (n INT AUTO_INCREMENT PRIMARY KEY)",
-        "CREATE EVENT events.e ON SCHEDULE EVERY 1 SECOND DO INSERT INTO events.t VALUES ()",
-    )
-    for number in NODES:
-        with node(number, autocommit=True) as connection:
-            assert run(connection, "SELECT @@event_scheduler") == (("OFF",),)
-            assert "event" in refusal(connection, "SET GLOBAL event_scheduler = ON")
-    define("DROP DATABASE events")
-
-
 def eventually(seconds, condition):
     deadline = time.time() + seconds
     while not condition():
@@ -237,5 +223,5 @@ def reported(box, *sandbox):
         assert status(1)["backdoor_commits"] == commits, status(1)
 
 
-PARTS = {"refused": refused, "no_events": no_events, "fatal": fatal, "reported": reported}
+PARTS = {"refused": refused, "fatal": fatal, "reported": reported}
 PARTS[sys.argv[2]](*sys.argv[3:])

@@ -11,7 +11,6 @@ promise() {
   say "$server: starting three servers and nodes"
   start_sandbox $port --nodes 3 "$@" >/dev/null
   drive $port refused
-  drive $port no_events
   drive $port fatal "$BOX" "${SANDBOX[@]}"
   stop_sandbox
   start_sandbox $port --nodes 1 --backdoor-commits reported "$@" >/dev/null

@@ -18,6 +18,7 @@ from cluster import (
     NODES, OWN_SCHEMAS, PORT, at_once, define, error_of, expect_equal, expect_positions, kill, node, pid_of, position, run,
     runs, server, start_again, tables_of,
 )
+from events import events
 from phases import phases
 
 DEADLOCK, DENIED, EXISTS, SYNTAX, UNKNOWN = 1213, 1044, 1050, 1064, 1051
@@ -230,6 +231,43 @@ def meanwhile():
     expect_equal()
     assert min(waited) > 10, waited
     print(f"{len(waited)} commits waited for a definition of another table, {max(waited):.1f} s, and came through")
+
+
+def dropped(rounds):
+    """A database is dropped under those who commit to one of its tables: neither waits for the other for ever."""
+    outcomes = {}
+
+    def write(number, over):
+        while not over.is_set():
+            try:
+                with node(number, database="gone", autocommit=True, read_timeout=30) as connection:
+                    while True:
+                        run(connection, f"INSERT INTO t{random.randrange(4)} VALUES ()")
+                        outcomes["done"] = outcomes.get("done", 0) + 1
+            except pymysql.err.MySQLError as error:
+                outcomes[error.args[0]] = outcomes.get(error.args[0], 0) + 1
+                # There is no such database or table, or it is gone before the transaction is over.
+                if error.args[0] not in (1049, 1146, 1412, DEADLOCK):
+                    raise
+                time.sleep(0.02)
+
+    def drop(over):
+        try:
+            for _ in range(int(rounds)):
+                with node(1, autocommit=True, read_timeout=30) as connection:
+                    run(connection, "CREATE DATABASE gone", *(f"CREATE TABLE gone.t{n} (id INT AUTO_INCREMENT PRIMARY KEY)" for n in range(4)))
+                    enough = outcomes.get("done", 0) + random.randrange(30)
+                    while outcomes.get("done", 0) < enough:
+                        time.sleep(0.001)
+                    run(connection, "DROP DATABASE gone")
+        finally:
+            over.set()
+
+    over = threading.Event()
+    at_once(int(rounds) * 5, functools.partial(drop, over), *(functools.partial(write, number, over) for number in NODES * 2))
+    expect_positions(position(1))
+    expect_same_definitions()
+    print(f"{rounds} databases dropped under those who wrote: {outcomes}")
 
 
 def storm(seconds):
@@ -482,7 +520,7 @@ def lost(cases, box, *sandbox):
 
 PARTS = {
     "kinds": kinds, "in_the_way": in_the_way, "meanwhile": meanwhile, "storm": storm, "crashes": crashes, "logged": logged,
-    "lost": lost,
+    "lost": lost, "events": events, "dropped": dropped,
     "phases": functools.partial(phases, expect_same_definitions),
 }
 PARTS[sys.argv[2]](*sys.argv[3:])

@@ -9,8 +9,10 @@ promise() {
   say "$1: starting three servers and nodes"
   start_sandbox $port --nodes 3 "${@:2}" >/dev/null
   drive $port kinds
+  drive $port events "$BOX" "${SANDBOX[@]}"
   drive $port in_the_way
   drive $port meanwhile
+  drive $port dropped 20
   drive $port storm 5
   drive $port phases "${PHASES:-one}" "$BOX" "${SANDBOX[@]}"
   drive $port logged "$BOX" "${SANDBOX[@]}"

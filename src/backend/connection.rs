@@ -25,6 +25,7 @@ use crate::{
         command::Command,
         error, handshake, lenenc,
         packet::{self, END, ERR, Header, OK},
+        response::Status,
     },
     sql::Dialect,
 };
@@ -150,7 +151,8 @@ impl Connection {
         &self.version
     }
 
-    /// Runs a statement to its end and gives the rows of its result, if it has one.
+    /// Runs a statement to its end and gives the rows of its result, if it has one; those of its first result, if it is
+    /// a `CALL` that has several.
     ///
     /// # Errors
     /// The server refuses the statement, or the connection fails, which leaves it of no use.
@@ -159,9 +161,18 @@ impl Connection {
         sql: &(impl AsRef<[u8]> + ?Sized),
     ) -> Result<Vec<Row>, ConnectionError> {
         self.command(Command::QUERY, sql.as_ref()).await?;
+        let (rows, mut more_follow) = self.result().await?;
+        while more_follow {
+            (_, more_follow) = self.result().await?;
+        }
+        Ok(rows)
+    }
+
+    /// The rows of a result, and whether another one follows.
+    async fn result(&mut self) -> Result<(Vec<Row>, bool), ConnectionError> {
         let head = self.receive().await?;
         if head.first() == Some(&OK) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), more_follow(&head)));
         }
         let columns = match lenenc::split(&head) {
             Some((columns, [])) => columns as usize,
@@ -172,7 +183,7 @@ impl Connection {
         loop {
             let packet = self.receive().await?;
             if is_end(&packet) {
-                return Ok(rows);
+                return Ok((rows, more_follow(&packet)));
             }
             let row = Row::decode(&packet, columns);
             rows.push(row.ok_or(ConnectionError::Malformed("a row"))?);
@@ -308,6 +319,11 @@ impl fmt::Debug for Connection {
 /// An EOF packet: shorter than any row that starts with the same byte.
 fn is_end(packet: &[u8]) -> bool {
     packet.first() == Some(&END) && packet.len() < 9
+}
+
+/// Whether the last packet of a result is followed by another result.
+fn more_follow(last: &[u8]) -> bool {
+    Status::of_last(last).is_some_and(|status| status.flags & Status::MORE_RESULTS != 0)
 }
 
 /// A row of a result, as text.

@@ -92,6 +92,7 @@ impl<'a> Login<'a> {
                 | CapabilityFlags::CLIENT_LONG_FLAG
                 | CapabilityFlags::CLIENT_PROTOCOL_41
                 | CapabilityFlags::CLIENT_TRANSACTIONS
+                | CapabilityFlags::CLIENT_MULTI_RESULTS
                 | CapabilityFlags::CLIENT_SECURE_CONNECTION
                 | CapabilityFlags::CLIENT_PLUGIN_AUTH);
         let answer = HandshakeResponse::new(

@@ -28,8 +28,9 @@ const SETTINGS: [(&str, &str); 11] = [
 
 /// The schemas, made without a trace in the binlog: every node has its own. All accounts need the right
 /// to change their session's mark, and only the row in `mysql.db` gives it to all of them. Nobody writes to `nothing`: who reads it
-/// waits for nobody, and has a snapshot. What is not theirs is in `trireme_private`, of which only `named_lock` is replicated. The last statement makes it complete.
-const SCHEMAS: [&str; 12] = [
+/// waits for nobody, and has a snapshot. What is not theirs is in `trireme_private`, of which only `named_lock` and `event_run` are replicated.
+/// The last statement makes it complete.
+const SCHEMAS: [&str; 13] = [
     "CREATE DATABASE IF NOT EXISTS trireme",
     "INSERT IGNORE INTO mysql.db (Host, Db, User, Select_priv, Update_priv) \
         VALUES ('%', 'trireme', '', 'Y', 'Y')",
@@ -63,6 +64,11 @@ const SCHEMAS: [&str; 12] = [
         name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, \
         holder VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
         connection BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS trireme_private.event_run (\
+        event_schema VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
+        event_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
+        due BIGINT UNSIGNED NOT NULL, \
+        PRIMARY KEY (event_schema, event_name)) ENGINE=InnoDB",
     "CREATE TABLE IF NOT EXISTS trireme_private.position (\
         id TINYINT UNSIGNED NOT NULL PRIMARY KEY, \
         seqno BIGINT UNSIGNED NOT NULL, \
@@ -169,10 +175,9 @@ pub(super) async fn wrong(
 /// Whether the schemas are there. Making them waits for those who use them, even where they have been
 /// made; and they may wait for what comes after.
 async fn has_schemas(connection: &mut Connection) -> Result<bool, ConnectionError> {
-    match connection
-        .query("SELECT seqno FROM trireme_private.position LEFT JOIN trireme.nothing USING (id)")
-        .await
-    {
+    let query = "SELECT seqno FROM trireme_private.position LEFT JOIN trireme.nothing USING (id) \
+        LEFT JOIN trireme_private.event_run ON FALSE";
+    match connection.query(query).await {
         Ok(rows) => Ok(!rows.is_empty()),
         Err(ConnectionError::Server { number, .. }) if NO_SCHEMA.contains(&number) => Ok(false),
         Err(error) => Err(error),

@@ -88,6 +88,11 @@ impl Schemas {
         Defining(self)
     }
 
+    /// Whether a definition runs.
+    pub fn are_changing(&self) -> bool {
+        self.lock().definitions > 0
+    }
+
     async fn tables(&self, names: &[TableName]) -> Result<Tables, ConnectionError> {
         let mut tables = Tables::new();
         for name in names {

@@ -43,6 +43,8 @@ pub struct Cluster {
     pub backdoor_commits: BackdoorPolicy,
     /// Whether each node's `AUTO_INCREMENT` columns have values of their own.
     pub auto_increment_by_node: bool,
+    /// Whether this node runs events while it leads.
+    pub run_events: bool,
 }
 
 /// Files of certificates, which `trireme cert` makes.
@@ -106,6 +108,7 @@ impl Cluster {
             retry_transactions,
             backdoor_commits,
             auto_increment_by_node,
+            run_events,
         } = raw;
         let members: Vec<_> = members.into_iter().map(|Text(member)| member).collect();
         let Text(address) = address.ok_or(ConfigError::Missing("cluster.address"))?;
@@ -157,6 +160,7 @@ impl Cluster {
             retry_transactions,
             backdoor_commits,
             auto_increment_by_node,
+            run_events,
         })
     }
 

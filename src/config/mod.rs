@@ -314,6 +314,7 @@ mod tests {
             "retry_transactions",
             "backdoor_commits",
             "auto_increment_by_node",
+            "run_events",
         ] {
             assert!(
                 EXAMPLE.lines().any(|l| l.starts_with(&format!("{key} = "))),

@@ -97,6 +97,7 @@ pub(super) struct RawCluster {
     pub(super) retry_transactions: u16,
     pub(super) backdoor_commits: BackdoorPolicy,
     pub(super) auto_increment_by_node: bool,
+    pub(super) run_events: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,6 +125,7 @@ impl Default for RawCluster {
             retry_transactions: 0,
             backdoor_commits: BackdoorPolicy::Fatal,
             auto_increment_by_node: true,
+            run_events: true,
         }
     }
 }

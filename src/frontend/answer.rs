@@ -3,13 +3,16 @@
 use std::fmt;
 
 use super::channel::Packet;
-use crate::protocol::{
-    capability::Capabilities,
-    errno::{self, ErrorCode},
-    error::{self, ErrorPacket},
-    lenenc,
-    packet::{END, ERR, OK},
-    response::Status,
+use crate::{
+    metrics::CommitOutcome,
+    protocol::{
+        capability::Capabilities,
+        errno::{self, ErrorCode},
+        error::{self, ErrorPacket},
+        lenenc,
+        packet::{END, ERR, OK},
+        response::Status,
+    },
 };
 
 /// The sequence number of an answer that is one packet.
@@ -85,6 +88,15 @@ impl Answer {
     /// Whether `KILL QUERY` has ended the statement.
     pub(super) fn is_interruption(&self) -> bool {
         self.error_number() == Some(errno::QUERY_INTERRUPTED.number)
+    }
+
+    /// What has become of a commit that is answered like this.
+    pub(super) fn commit_outcome(&self) -> CommitOutcome {
+        match self.error_number() {
+            None => CommitOutcome::Committed,
+            Some(number) if number == errno::DEADLOCK.number => CommitOutcome::Conflict,
+            Some(_) => CommitOutcome::Failed,
+        }
     }
 
     pub(super) fn error_number(&self) -> Option<u16> {

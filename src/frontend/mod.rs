@@ -21,6 +21,7 @@ mod replicated;
 mod rollback;
 mod rows;
 mod savepoints;
+mod scheduler;
 mod session;
 mod settings;
 mod shared;
@@ -35,7 +36,7 @@ use rustix::{
     net::{Shutdown, listen, shutdown},
 };
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, UnixListener, UnixStream},
     sync::watch,
 };
 use tokio_util::task::TaskTracker;
@@ -44,7 +45,12 @@ use tracing::{Instrument, debug, error, field, info_span, warn};
 pub use encryption::Encryption;
 pub use shared::Shared;
 
-use crate::{config::Config, duty::Orders, net::accept};
+use crate::{
+    backend::{Connection, ConnectionError},
+    config::{Config, Server},
+    duty::Orders,
+    net::accept,
+};
 use channel::Socket;
 use origin::Origin;
 
@@ -72,6 +78,7 @@ impl Frontend {
             never = frontend.serve_remote(remote) => never,
             never = frontend.serve_local(local) => never,
             never = frontend.keep_locks() => never,
+            never = frontend.run_events() => never,
         }
     }
 
@@ -126,6 +133,18 @@ impl Frontend {
         let span = info_span!("session", client = %origin, proxied_for = field::Empty);
         let session = session::serve(client, origin, self.clone());
         self.sessions.spawn(session.instrument(span));
+    }
+
+    /// Begins a session of the node with itself, which is none of the clients' and does not end with theirs.
+    async fn client_of_its_own(
+        self: &Arc<Self>,
+        server: &Server,
+    ) -> Result<Connection, ConnectionError> {
+        let (near, far) = UnixStream::pair()?;
+        let session = session::serve(far, Origin::Node, self.clone());
+        let span = info_span!("session", client = %Origin::Node);
+        tokio::spawn(session.instrument(span));
+        Connection::over(near, server).await
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     backend::{Changes, ConnectionError, Defined, Slot},
     id::{Seqno, TransactionId},
-    metrics::{CommitOutcome, CommitPhase, Stopwatch},
+    metrics::{CommitPhase, Stopwatch},
     protocol::{errno, response::Status},
     replicator::{Held, Outcome, Prepared, Refusal, Seat, Stale},
     sql::{Access, Class},
@@ -289,13 +289,9 @@ impl Transactions {
 
     /// Counts the commit of a transaction by its answer, if it wrote.
     pub(super) fn count(&self, wrote: bool, answer: &Answer) {
-        let outcome = match answer.error_number() {
-            None => CommitOutcome::Committed,
-            Some(number) if number == errno::DEADLOCK.number => CommitOutcome::Conflict,
-            Some(_) => CommitOutcome::Failed,
-        };
         if wrote {
-            self.shared.replicator.metrics.count_commit(outcome);
+            let metrics = &self.shared.replicator.metrics;
+            metrics.count_commit(answer.commit_outcome());
         }
     }
 
@@ -350,21 +346,19 @@ impl Transactions {
             return give_up(session, prepared, error).await;
         }
         let captured = tokio::select! {
-            captured = shared.changes(&mut expected) => captured,
+            captured = self.seat.unless_in_the_way(shared.changes(&mut expected)) => captured,
             error = session.server_lost() => return Err(error),
         };
         match captured {
-            Ok(Some((changes, keys))) => {
-                let took = stopwatch.lap();
-                shared
-                    .replicator
-                    .metrics
-                    .time_commit(CommitPhase::Capture, took);
+            Some(Ok(Some((changes, keys)))) => {
+                let metrics = &shared.replicator.metrics;
+                metrics.time_commit(CommitPhase::Capture, stopwatch.lap());
                 self.replicate(session, prepared, &changes, keys, snapshot)
                     .await
             }
-            Ok(None) => self.commit_prepared(session, prepared).await,
-            Err(reason) => irreplicable(session, prepared, reason).await,
+            Some(Ok(None)) => self.commit_prepared(session, prepared).await,
+            Some(Err(reason)) => irreplicable(session, prepared, reason).await,
+            None => give_up(session, prepared, Answer::deadlock()).await,
         }
     }
 
@@ -424,15 +418,21 @@ impl Transactions {
                     self.written = Some(seqno);
                     return self.conclude(session, COMMIT.to_owned()).await;
                 }
-                Outcome::Again(prepared) => match replicator.schemas.keys(&changes.rows).await {
-                    Ok((keys, _)) => {
-                        // Later it would give up the locks of the next one.
-                        drop(replication);
-                        replication =
-                            replicator.replicate(prepared, changes, keys, snapshot, &self.seat);
+                Outcome::Again(prepared) => {
+                    let keys = replicator.schemas.keys(&changes.rows);
+                    match self.seat.unless_in_the_way(keys).await {
+                        Some(Ok((keys, _))) => {
+                            // Later it would give up the locks of the next one.
+                            drop(replication);
+                            replication =
+                                replicator.replicate(prepared, changes, keys, snapshot, &self.seat);
+                        }
+                        Some(Err(reason)) => {
+                            return irreplicable(session, prepared, reason.into()).await;
+                        }
+                        None => return give_up(session, prepared, Answer::deadlock()).await,
                     }
-                    Err(reason) => return irreplicable(session, prepared, reason.into()).await,
-                },
+                }
                 Outcome::RollBack(reason, prepared) => {
                     if let Refusal::Conflict(key) = reason {
                         metrics.certification_failures.inc();

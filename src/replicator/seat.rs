@@ -123,6 +123,20 @@ impl Seat {
         }
     }
 
+    /// Does what the session needs to commit, unless a definition waits for what it holds: its server may not answer as long as
+    /// that waits, since the definition has other locks already. MariaDB locks all tables to tell which foreign keys there are.
+    pub async fn unless_in_the_way<T>(&self, action: impl Future<Output = T>) -> Option<T> {
+        let is_in_the_way = async {
+            while !(self.is_doomed() && self.replicator.schemas.are_changing()) {
+                self.seated.doomed.notified().await;
+            }
+        };
+        tokio::select! {
+            done = action => Some(done),
+            () = is_in_the_way => None,
+        }
+    }
+
     /// What kills a statement must not meet what comes after it.
     async fn change(&self, phase: Phase) -> bool {
         let is_doomed = {
@@ -196,7 +210,10 @@ impl Replicator {
             match id.filter(|id| state.waiting.contains_key(id)) {
                 Some(id) => self.give_up_locks(&mut state, id),
                 // It yields when it is proposed; or it is over, or about to be.
-                None => session.is_doomed = true,
+                None => {
+                    session.is_doomed = true;
+                    seated.doomed.notify_one();
+                }
             }
             return;
         }

@@ -20,7 +20,8 @@ pub enum Unsupported {
     )]
     Setting(&'static str),
     #[error(
-        "what events write commits on every node by itself and is not replicated; run it from a client"
+        "the server's own scheduler would run events on every node by itself; they run anyway, on one node, unless \
+        cluster.run_events is false"
     )]
     Events,
     #[error(

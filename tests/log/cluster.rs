@@ -70,6 +70,7 @@ impl Cluster {
             retry_transactions: 0,
             backdoor_commits: config::BackdoorPolicy::Fatal,
             auto_increment_by_node: true,
+            run_events: true,
             name: "test".to_owned(),
             listen: self.addresses[node],
             address: self.addresses[node].to_string(),

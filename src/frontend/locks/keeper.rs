@@ -9,18 +9,17 @@ use std::{
 };
 
 use tokio::{
-    net::UnixStream,
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{debug, info, warn};
 
 use super::{Locks, NamedLock, Own, Request, State};
 use crate::{
-    backend::{Connection, ConnectionError, Kill, Pool},
+    backend::{Kill, Pool},
     config::Server,
     consensus::ReplicatedLog,
-    frontend::{Frontend, origin::Origin, session},
+    frontend::Frontend,
     id::{NodeId, TransactionId},
     replicator::Replicator,
 };
@@ -68,18 +67,6 @@ impl Frontend {
             let _ = answer.send(done.map(|_| ()));
         }
         pending().await
-    }
-
-    /// Begins a session of the node with itself, which is none of the clients' and does not end with theirs.
-    async fn client_of_its_own(
-        self: &Arc<Self>,
-        server: &Server,
-    ) -> Result<Connection, ConnectionError> {
-        let (near, far) = UnixStream::pair()?;
-        let session = session::serve(far, Origin::Node, self.clone());
-        let span = info_span!("session", client = %Origin::Node);
-        tokio::spawn(session.instrument(span));
-        Connection::over(near, server).await
     }
 }
 
