@@ -14,7 +14,7 @@ from cluster import (
 LIMIT = 20
 # What each run of an event writes down: its turn, and what is true in it.
 NOTE = (
-    "BEGIN SET @due = (SELECT due FROM trireme_private.event_run WHERE event_name = '{0}'); "
+    "BEGIN SELECT due INTO @due FROM trireme_private.event_run WHERE event_name = '{0}'; "
     "INSERT INTO seen VALUES (NULL, '{0}', @due, CURRENT_USER(), @@SESSION.time_zone, @@SESSION.sql_mode, DATABASE()); END"
 )
 SEEN = (
