@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::{
     ConnectionError, Row, Unreplicable, Unreplicated, Verdict,
     interval::{Interval, Unit},
@@ -34,7 +36,7 @@ pub struct ScheduledEvent {
     pub name: String,
     /// `user@host`, or a role.
     definer: String,
-    pub body: String,
+    body: String,
     time_zone: String,
     sql_mode: String,
     collation: String,
@@ -87,7 +89,18 @@ impl ScheduledEvents {
     /// The server cannot be reached.
     pub async fn all(&self) -> Result<Vec<ScheduledEvent>, ConnectionError> {
         let rows = self.pool.query(EVENTS).await?;
-        Ok(rows.iter().filter_map(ScheduledEvent::of).collect())
+        let event = |row: &Row| {
+            let event = ScheduledEvent::of(row);
+            if event.is_none() {
+                let (schema, event) = (row.text(0), row.text(1));
+                warn!(
+                    schema,
+                    event, "an event does not run: its schedule or time zone is unknown"
+                );
+            }
+            event
+        };
+        Ok(rows.iter().filter_map(event).collect())
     }
 
     /// The schema and the name of each event that has run, and its last turn.
@@ -123,16 +136,17 @@ impl ScheduledEvents {
     /// # Errors
     /// The server cannot be reached.
     pub async fn drop_left(&self) -> Result<Vec<String>, ConnectionError> {
-        let pattern = PROCEDURE.replace('_', "\\_");
         let query = format!(
-            "SELECT routine_schema, routine_name FROM information_schema.routines WHERE routine_name LIKE {}",
-            literal(&pattern)
+            "SELECT routine_schema, routine_name FROM information_schema.routines WHERE LEFT(routine_name, {}) = '{PROCEDURE}'",
+            PROCEDURE.len()
         );
         let rows = self.pool.query(&query).await?;
         let left = rows
             .iter()
             .filter_map(|row| Some((row.text(0)?, row.text(1)?)));
-        Ok(left.map(|(schema, name)| drop(schema, name)).collect())
+        Ok(left
+            .map(|(schema, name)| drop_procedure(schema, name))
+            .collect())
     }
 }
 
@@ -149,12 +163,9 @@ fn row(schema: &str, name: &str) -> String {
     format!("event_schema = {schema} AND event_name = {name}")
 }
 
-fn drop(schema: &str, name: &str) -> String {
-    format!(
-        "DROP PROCEDURE IF EXISTS {}.{}",
-        quoted(schema),
-        quoted(name)
-    )
+fn drop_procedure(schema: &str, name: &str) -> String {
+    let (schema, name) = (quoted(schema), quoted(name));
+    format!("DROP PROCEDURE IF EXISTS {schema}.{name}")
 }
 
 impl ScheduledEvent {
@@ -325,6 +336,8 @@ impl ScheduledEvent {
 
     fn definer(&self) -> String {
         match self.definer.rsplit_once('@') {
+            // A role has no host.
+            Some((role, "")) => quoted(role),
             Some((user, host)) => format!("{}@{}", quoted(user), quoted(host)),
             None => quoted(&self.definer),
         }
@@ -415,7 +428,7 @@ mod tests {
         let mut event = event(None, None, 0);
         let [_, alter] = event.end().try_into().unwrap();
         assert_eq!(alter, "ALTER DEFINER = `a@b`@`%` EVENT `d`.`e``` DISABLE");
-        event.definer = "role".to_owned();
+        event.definer = "role@".to_owned();
         event.sql_mode = "PIPES_AS_CONCAT,ORACLE".to_owned();
         let [.., body] = &event.make(7, 3)[..] else {
             panic!("nothing is made");
